@@ -1,0 +1,568 @@
+"""The meter's configuration: one frozen object that builds the hardware and the golden model alike.
+
+Every width, threshold and scale of the core is derived here, by formula, from what the meter is for
+(line, current rating, elements) and from what samples it gets (bits, rate, full scale).
+
+Units: one *LSB* of energy is the product of one LSB of voltage and one LSB of current, in the number
+format of the calibrated samples, for one sampling interval.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
+from functools import cached_property
+
+from blondel.hdl.fixed import clog2, signed_width
+from blondel.hdl.model_number import ModelNumber
+
+__all__ = ["LINES", "ChannelCalibration", "ConfigError", "Line", "MeterConfig"]
+
+#: Fraction bits of the phase coefficient, signed(18): -0.5 to 0.5.
+PHASE_FRACTION_BITS = 18
+#: Fraction bits of the gain word, signed(23): -25 % to +25 % in steps of 0.06 ppm.
+GAIN_FRACTION_BITS = 24
+#: Bits of voltage and current that the indicators square: 16 bits are within 0.01 % at full load.
+INDICATOR_BITS = 16
+#: Slowest of the offset tracking's steps: 2**-3 of the distance to a window's mean.
+TRACKING_SHIFT = 3
+#: Mains frequencies that the core is specified for, in Hz.
+LINE_FREQUENCY_RANGE_HZ = (45.0, 65.0)
+#: Range of the phase compensation, in degrees of either line's fundamental.
+PHASE_RANGE_DEG = 3.0
+#: A register must count full-scale energy for this long before it rolls over.
+REGISTER_LIFE_HOURS = 20 * 8766
+#: Widest accumulator: the golden model computes in int64 and needs one bit to spare.
+ACCUMULATOR_BITS_MAX = 62
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be built, or must not be.
+
+    The message names the field, its value and what is allowed.
+    """
+
+
+@dataclass(frozen=True)
+class Line:
+    """A supply line of the data sheet, line to neutral.
+
+    Parameters
+    ----------
+    hertz : int
+        Nominal frequency.
+    v_min, v_max : float
+        Ends of the voltage range, in V rms.
+    """
+
+    hertz: int
+    v_min: float
+    v_max: float
+
+    @property
+    def v_nominal(self) -> float:
+        """Nominal voltage: the middle of the range, in V rms."""
+        return (self.v_min + self.v_max) / 2
+
+
+#: The two lines of the data sheet, by nominal frequency in Hz.
+LINES = {60: Line(60, 108.0, 132.0), 50: Line(50, 216.0, 264.0)}
+
+
+@dataclass(frozen=True)
+class ChannelCalibration:
+    """What the factory found for one channel (a voltage or a current of one element).
+
+    Parameters
+    ----------
+    offset : float or None
+        Converter's code at zero input, in LSB. ``None``: not calibrated, the tracking starts from zero
+        and takes the first window's mean whole. A number: the tracking starts from it, slowly, or stays
+        there where tracking is off.
+    delay_s : float
+        Delay to add to the channel, in s; negative where it has to come earlier. At 60 Hz one degree is
+        46.3 µs. Default 0.
+    gain : float
+        Factor, 0.75 to 1.25. Default 1.
+    """
+
+    offset: float | None = None
+    delay_s: float = 0.0
+    gain: float = 1.0
+
+
+_NEUTRAL = ChannelCalibration()
+
+
+def _require(name: str, value: object, holds: bool, allowed: str) -> None:
+    if not holds:
+        raise ConfigError(f"{name} is {value}; allowed: {allowed}")
+
+
+def _fraction(value: float) -> Fraction:
+    """Return the decimal number that a person wrote: 0.1 is 1/10."""
+    return Fraction(str(value))
+
+
+def _gcd(a: Fraction, b: Fraction) -> Fraction:
+    return Fraction(math.gcd(a.numerator * b.denominator, b.numerator * a.denominator), a.denominator * b.denominator)
+
+
+def _preferred_above(value: Fraction) -> Fraction:
+    """Return the smallest of 1, 2, 5 times a power of ten that is above ``value``."""
+    decade = Fraction(10) ** math.floor(math.log10(value))
+    return next(step for step in (m * decade for m in (1, 2, 5, 10, 20)) if step > value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeterConfig:
+    """A meter: what it measures, what it shows, and what samples it gets.
+
+    Make one with :meth:`for_model`, or field by field.
+
+    Parameters
+    ----------
+    line : Line
+        Supply line: one of :data:`LINES`, or the user's own within 45 to 65 Hz.
+    class_amps : float
+        Rated primary current of each element, in A rms (C12.20: class amps).
+    elements : int
+        V·I pairs, 1 to 64. Default 1.
+    sample_rate_hz : float
+        Frames per second, 400 to 1,000,000. Default 8000.
+    sample_bits : int
+        Bits of a sample, two's complement, 16 to 24. Default 24.
+    v_full_scale : float
+        Line voltage, in V peak, at the converter's full scale. Default 500.
+    i_full_scale : float or None
+        Primary current, in A peak, at the converter's full scale. Default twice the class amps: 0.1 A
+        secondary in 3 Ω, in a converter of ±0.6 V.
+    pulse_wh : int
+        Energy of one pulse of Output 10, in Wh; Outputs 100 and 1000 have ten and a hundred times as
+        much. Default 10; a power of ten.
+    counter_wh : int
+        Energy of one count of the counter, in Wh: 10 or 100 times ``pulse_wh``. Default 100.
+    test_kh_wh : float
+        Kh of the test pulse, in Wh. Default 1.
+    pulse_min_s : float
+        Shortest on and shortest off of a pulse output, in s. Default 0.03.
+    counter_on_s, counter_gap_s : float
+        Pulse width and smallest gap of the counter drive, in s. Default 0.1 each.
+    no_load_fraction : float
+        No-load threshold as a part of ``class_amps`` at nominal voltage and unity power factor.
+        Default 2e-5 (the data sheet's starting load is 5e-4).
+    offset_tracking : bool
+        Whether the converter's offset is tracked. Default true.
+    calibration : tuple of ChannelCalibration
+        One for each channel, voltage and current of element 0 first; empty for neutral. Default empty.
+    model : str or None
+        Model number that the configuration was made from. Default ``None``.
+
+    Raises
+    ------
+    ConfigError
+        A field, or a combination of them, is impossible or unsafe.
+    """
+
+    line: Line
+    class_amps: float
+    elements: int = 1
+    sample_rate_hz: float = 8000.0
+    sample_bits: int = 24
+    v_full_scale: float = 500.0
+    i_full_scale: float | None = None
+    pulse_wh: int = 10
+    counter_wh: int = 100
+    test_kh_wh: float = 1.0
+    pulse_min_s: float = 0.03
+    counter_on_s: float = 0.1
+    counter_gap_s: float = 0.1
+    no_load_fraction: float = 2e-5
+    offset_tracking: bool = True
+    calibration: tuple[ChannelCalibration, ...] = field(default=())
+    model: str | None = None
+
+    @classmethod
+    def for_model(cls, model: str | ModelNumber, line_hz: int = 60, **changes: object) -> MeterConfig:
+        """Make the configuration of one of the 24 models.
+
+        Parameters
+        ----------
+        model : str or ModelNumber
+            For example ``"MDNCT-2SC"``.
+        line_hz : int
+            60 (108–132 V) or 50 (216–264 V).
+        **changes
+            Fields that differ from the model's, for example ``sample_rate_hz=4000``.
+
+        Raises
+        ------
+        ValueError
+            The model does not exist.
+        ConfigError
+            There is no such line, or a change is impossible.
+        """
+        number = model if isinstance(model, ModelNumber) else ModelNumber.parse(model)
+        _require("line_hz", line_hz, line_hz in LINES, "60 (108–132 V) or 50 (216–264 V)")
+        own = {
+            "line": LINES[line_hz],
+            "class_amps": float(number.ct_amps),
+            "elements": number.elements,
+            "counter_wh": number.counter_wh,
+            "model": str(number),
+        }
+        return cls(**(own | changes))
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{each.name} is {value}; allowed: a finite number")
+        if self.i_full_scale is None:
+            object.__setattr__(self, "i_full_scale", 2.0 * self.class_amps)
+        low, high = LINE_FREQUENCY_RANGE_HZ
+        _require("line", self.line.hertz, low <= self.line.hertz <= high, f"{low:g} to {high:g} Hz")
+        _require(
+            "line", f"{self.line.v_min:g} to {self.line.v_max:g} V", 0 < self.line.v_min < self.line.v_max,
+            "0 < v_min < v_max",
+        )
+        _require("class_amps", self.class_amps, self.class_amps > 0, "more than 0 A")
+        _require("elements", self.elements, self.elements in range(1, 65), "1 to 64")
+        _require("sample_rate_hz", self.sample_rate_hz, 400 <= self.sample_rate_hz <= 1e6, "400 to 1,000,000 Hz")
+        _require("sample_bits", self.sample_bits, self.sample_bits in range(16, 25), "16 to 24")
+        least = math.sqrt(2) * self.line.v_max * 1.15
+        _require(
+            "v_full_scale", self.v_full_scale, self.v_full_scale >= least,
+            f"at least {least:.1f} V, the peak of 115 % of the line's highest voltage",
+        )
+        least = math.sqrt(2) * self.class_amps * 1.1
+        _require(
+            "i_full_scale", self.i_full_scale, self.i_full_scale >= least,
+            f"at least {least:.1f} A, the peak of 110 % of the class amps",
+        )
+        _require(
+            "pulse_wh", self.pulse_wh,
+            self.pulse_wh >= 1 and math.log10(self.pulse_wh) == round(math.log10(self.pulse_wh)), "1, 10, 100, …",
+        )
+        _require(
+            "counter_wh", self.counter_wh, self.counter_wh in (10 * self.pulse_wh, 100 * self.pulse_wh),
+            f"{10 * self.pulse_wh} or {100 * self.pulse_wh}",
+        )
+        _require("test_kh_wh", self.test_kh_wh, self.test_kh_wh > 0, "more than 0 Wh")
+        for name in ("pulse_min_s", "counter_on_s", "counter_gap_s"):
+            _require(name, getattr(self, name), 0.001 <= getattr(self, name) <= 10, "0.001 to 10 s")
+        _require("no_load_fraction", self.no_load_fraction, 1e-7 <= self.no_load_fraction <= 4e-4, "1e-7 to 4e-4")
+        _require(
+            "calibration", f"{len(self.calibration)} channels", len(self.calibration) in (0, self.channels),
+            f"{self.channels} channels, or none",
+        )
+        for index, each in enumerate(self.calibration):
+            self._check_channel(f"calibration[{index}]", each)
+        _require(
+            "test_kh_wh", self.test_kh_wh, self.tick > self.elements * self.product_max,
+            f"with {self.elements} elements at {self.sample_rate_hz:g} Hz, a divisor of {self.pulse_wh} Wh above "
+            f"{float(2 * self.elements * self.product_max * self.product_wh):.3g} Wh, "
+            "so that one sample cannot carry more than one half of a pulse",
+        )
+
+    def _check_channel(self, name: str, calibration: ChannelCalibration) -> None:
+        if calibration.offset is not None:
+            limit = 1 << (self.sample_bits - 3)
+            _require(f"{name}.offset", calibration.offset, abs(calibration.offset) <= limit, f"±{limit} LSB")
+        limit = self.delay_range_s
+        _require(
+            f"{name}.delay_s", calibration.delay_s, abs(calibration.delay_s) <= limit * (1 + 1e-9),
+            f"±{limit * 1e6:.1f} µs (±{PHASE_RANGE_DEG:g}° at 50 Hz)",
+        )
+        _require(f"{name}.gain", calibration.gain, 0.75 <= calibration.gain <= 1.25 - 2**-24, "0.75 to 1.25")
+
+    def with_changes(self, **changes: object) -> MeterConfig:
+        """Return a copy in which the named fields differ."""
+        return replace(self, **changes)
+
+    # ---- channels and samples ------------------------------------------------------------------
+
+    @property
+    def channels(self) -> int:
+        """Channels of a frame: voltage and current of each element."""
+        return 2 * self.elements
+
+    @property
+    def last_channel(self) -> int:
+        """Index of a frame's last channel."""
+        return self.channels - 1
+
+    @property
+    def channel_bits(self) -> int:
+        """Bits of a channel's index."""
+        return clog2(self.channels)
+
+    @property
+    def element_bits(self) -> int:
+        """Bits of an element's index; the index after the last element is the total's."""
+        return clog2(self.elements + 1)
+
+    @property
+    def v_lsb(self) -> float:
+        """Volts of one LSB of a voltage sample."""
+        return self.v_full_scale / (1 << (self.sample_bits - 1))
+
+    @property
+    def i_lsb(self) -> float:
+        """Amps (primary) of one LSB of a current sample."""
+        return self.i_full_scale / (1 << (self.sample_bits - 1))
+
+    def channel_calibration(self, channel: int) -> ChannelCalibration:
+        """Return the calibration of one channel, neutral where there is none."""
+        return self.calibration[channel] if self.calibration else _NEUTRAL
+
+    # ---- window: offset tracking, no-load gate and indicators decide at its end ------------------
+
+    @cached_property
+    def window_log2(self) -> int:
+        """Frames of a window, as a power of two: the nearest to one second."""
+        return round(math.log2(self.sample_rate_hz))
+
+    @property
+    def window_frames(self) -> int:
+        """Valid frames of a window."""
+        return 1 << self.window_log2
+
+    @property
+    def window_s(self) -> float:
+        """Duration of a window, in s: 0.71 to 1.41."""
+        return self.window_frames / self.sample_rate_hz
+
+    @property
+    def settle_s(self) -> float:
+        """Time that the offset tracking needs, in s.
+
+        After sixteen windows the first one, taken whole, has less weight than the tracking's own ripple.
+        """
+        return 16 * self.window_s if self.offset_tracking else 0.0
+
+    # ---- offset ----------------------------------------------------------------------------------
+
+    @property
+    def offset_bits(self) -> int:
+        """Width of an offset estimate: a sample with as many fraction bits as the window's mean has."""
+        return self.sample_bits + self.window_log2
+
+    @property
+    def offset_removed_bits(self) -> int:
+        """Width of a sample less its offset: the difference of two samples."""
+        return self.sample_bits + 1
+
+    def offset_word(self, channel: int) -> int:
+        """Return the offset estimate to start from, in LSB × 2**-window_log2."""
+        return round((self.channel_calibration(channel).offset or 0.0) * self.window_frames)
+
+    @property
+    def offset_calibrated(self) -> bool:
+        """Whether the tracking starts from calibrated offsets, and so with its slowest step."""
+        return any(each.offset is not None for each in self.calibration)
+
+    # ---- phase and gain --------------------------------------------------------------------------
+
+    @property
+    def path_bits(self) -> int:
+        """Width of a sample after phase and gain: offset-removed bits and fraction bits."""
+        return self.offset_removed_bits + self.fraction_bits
+
+    @cached_property
+    def fraction_bits(self) -> int:
+        """Fraction bits of a sample after the phase stage: 2, fewer where the accumulators need the room.
+
+        Two keep the rounding of phase and gain (0.07 LSB rms each) well under the converter's own.
+        """
+        for bits in (2, 1, 0):
+            if self._accumulator_bits(bits) <= ACCUMULATOR_BITS_MAX:
+                return bits
+        raise ConfigError(
+            f"sample_rate_hz is {self.sample_rate_hz:g} with {self.sample_bits} bits and {self.elements} elements: "
+            f"the accumulators need {self._accumulator_bits(0)} bits; allowed: {ACCUMULATOR_BITS_MAX} "
+            "(a lower sample rate, fewer bits, or a smaller full scale)"
+        )
+
+    @property
+    def delay_range_s(self) -> float:
+        """Largest delay, either way, of the phase compensation, in s: 3° at 50 Hz."""
+        return PHASE_RANGE_DEG / 360 / 50
+
+    @cached_property
+    def neutral_delay(self) -> int:
+        """Whole samples before the all-pass where ``delay_s`` is 0; it delays by one more."""
+        return max(0, math.ceil(self.delay_range_s * self.sample_rate_hz - 0.5))
+
+    @property
+    def path_delay(self) -> int:
+        """Samples by which the pipeline delays a channel where ``delay_s`` is 0."""
+        return self.neutral_delay + 1
+
+    @property
+    def delay_line_log2(self) -> int:
+        """Samples of a channel's delay line, as a power of two."""
+        return clog2(2 * self.neutral_delay + 2)
+
+    def phase_word(self, channel: int) -> tuple[int, int]:
+        """Return a channel's phase compensation: whole samples, and the all-pass's coefficient × 2**18.
+
+        The coefficient ``a = sin(ω(1 − D)/2) / sin(ω(1 + D)/2)`` makes the phase delay of
+        ``(a + z⁻¹) / (1 + a z⁻¹)`` exactly ``D`` samples (0.5 to 1.5) at the line's frequency ω.
+        """
+        delay = self.path_delay + self.channel_calibration(channel).delay_s * self.sample_rate_hz
+        whole = min(max(math.floor(delay - 0.5), 0), 2 * self.neutral_delay)
+        part = delay - whole
+        omega = 2 * math.pi * self.line.hertz / self.sample_rate_hz
+        a = math.sin(omega * (1 - part) / 2) / math.sin(omega * (1 + part) / 2)
+        return whole, round(a * (1 << PHASE_FRACTION_BITS))
+
+    def gain_word(self, channel: int) -> int:
+        """Return a channel's gain less one, × 2**24, signed(23)."""
+        return round((self.channel_calibration(channel).gain - 1) * (1 << GAIN_FRACTION_BITS))
+
+    # ---- energy ----------------------------------------------------------------------------------
+
+    @property
+    def product_bits(self) -> int:
+        """Width of a product of two calibrated samples."""
+        return 2 * self.path_bits
+
+    @property
+    def product_max(self) -> int:
+        """Largest magnitude of a product, in LSB."""
+        return 1 << (self.product_bits - 2)
+
+    @cached_property
+    def product_wh(self) -> Fraction:
+        """Energy of one LSB of a product, in Wh, exactly."""
+        return self._product_wh(self.fraction_bits)
+
+    def _product_wh(self, fraction_bits: int) -> Fraction:
+        full_scale = _fraction(self.v_full_scale) * _fraction(self.i_full_scale)
+        lsb = full_scale / 4 ** (self.sample_bits - 1 + fraction_bits)
+        return lsb / _fraction(self.sample_rate_hz) / 3600
+
+    @cached_property
+    def quantum_wh(self) -> Fraction:
+        """Energy of one count of a register, in Wh: 1, 2 or 5 × 10ⁿ, more than one sample can carry."""
+        # A product's largest magnitude is four full scales: path_bits holds twice a full-scale sample.
+        return _preferred_above(4 * self._full_scale_wh)
+
+    @property
+    def _full_scale_wh(self) -> Fraction:
+        """Energy of one sample with both channels at full scale, in Wh."""
+        return self._product_wh(0) * 4 ** (self.sample_bits - 1)
+
+    @cached_property
+    def quantum(self) -> int:
+        """Energy of one count of a register, in LSB."""
+        return round(self.quantum_wh / self.product_wh)
+
+    @cached_property
+    def hysteresis_wh(self) -> Fraction:
+        """Net energy that has to flow back before the direction turns, in Wh.
+
+        Full scale at the lowest frequency swings S/ω within half a cycle; more than a quantum.
+        """
+        omega = 2 * math.pi * LINE_FREQUENCY_RANGE_HZ[0]
+        swing = _fraction(self.v_full_scale) * _fraction(self.i_full_scale) / 2 / _fraction(omega) / 3600
+        return max(swing, self.quantum_wh)
+
+    @cached_property
+    def hysteresis(self) -> int:
+        """Net energy that has to flow back before the direction turns, in LSB."""
+        return round(self.hysteresis_wh / self.product_wh)
+
+    @property
+    def no_load_watts(self) -> float:
+        """Power below which an element counts as not loaded, in W."""
+        return self.no_load_fraction * self.class_amps * self.line.v_nominal
+
+    @cached_property
+    def start_energy(self) -> int:
+        """Net energy within a window, in LSB, by which an element turns out to be loaded."""
+        return max(1, round(_fraction(self.no_load_watts) * _fraction(self.window_s) / 3600 / self.product_wh))
+
+    @cached_property
+    def tick_wh(self) -> Fraction:
+        """Energy of one tick, in Wh: the unit of which all outputs' half pulses are whole multiples."""
+        return _gcd(Fraction(self.pulse_wh, 2), _fraction(self.test_kh_wh) / 2)
+
+    @cached_property
+    def tick(self) -> int:
+        """Energy of one tick, in LSB."""
+        return round(self.tick_wh / self.product_wh)
+
+    @cached_property
+    def accumulator_bits(self) -> int:
+        """Width of every energy accumulator, signed."""
+        return self._accumulator_bits(self.fraction_bits)
+
+    def _accumulator_bits(self, fraction_bits: int) -> int:
+        lsb = self._product_wh(fraction_bits)
+        # What can be pending in one element: a reversal's or the gate's energy, a quantum, a few samples.
+        pending = self.hysteresis_wh + self.quantum_wh + 16 * self._full_scale_wh
+        return signed_width(math.ceil((self.tick_wh + 2 * self.elements * pending) / lsb))
+
+    @cached_property
+    def register_bits(self) -> int:
+        """Width of a register: twenty years of every element at full scale, unsigned, then it rolls over."""
+        watts = _fraction(self.v_full_scale) * _fraction(self.i_full_scale) / 2 * self.elements
+        return clog2(math.ceil(watts * REGISTER_LIFE_HOURS / self.quantum_wh))
+
+    # ---- outputs ---------------------------------------------------------------------------------
+
+    @property
+    def pulse_half_ticks(self) -> int:
+        """Ticks of half a pulse of Output 10."""
+        return int(Fraction(self.pulse_wh, 2) / self.tick_wh)
+
+    @property
+    def test_half_ticks(self) -> int:
+        """Ticks of half a test pulse."""
+        return int(_fraction(self.test_kh_wh) / 2 / self.tick_wh)
+
+    @property
+    def counter_half_pulses(self) -> int:
+        """Half pulses of Output 10 in one count of the counter."""
+        return 2 * self.counter_wh // self.pulse_wh
+
+    def frames_in(self, seconds: float) -> int:
+        """Return the fewest frames that last at least ``seconds``."""
+        return math.ceil(_fraction(seconds) * _fraction(self.sample_rate_hz))
+
+    # ---- indicators ------------------------------------------------------------------------------
+
+    @property
+    def indicator_shift(self) -> int:
+        """Bits of a calibrated sample that the indicators leave out."""
+        return self.path_bits - INDICATOR_BITS
+
+    @property
+    def indicator_bits(self) -> int:
+        """Width of a window's sum of squares, unsigned."""
+        return 2 * (INDICATOR_BITS - 1) + 1 + self.window_log2
+
+    def _square_sum(self, rms: float, full_scale: float) -> int:
+        # Half of the range of path_bits is the converter's full scale.
+        return round((rms / full_scale * (1 << (INDICATOR_BITS - 2))) ** 2 * self.window_frames)
+
+    @property
+    def voltage_low(self) -> int:
+        """Sum of squares of a window below which the voltage is out of range: 1 % under the line's least."""
+        return self._square_sum(0.99 * self.line.v_min, self.v_full_scale)
+
+    @property
+    def voltage_high(self) -> int:
+        """Sum of squares of a window above which the voltage is out of range: 1 % over the line's most."""
+        return self._square_sum(1.01 * self.line.v_max, self.v_full_scale)
+
+    @property
+    def current_high(self) -> int:
+        """Sum of squares of a window above which the current is over range: 110.5 % of the class amps.
+
+        The half percent is what a window that is not a whole number of cycles can add to 110 %.
+        """
+        return self._square_sum(1.105 * self.class_amps, self.i_full_scale)

@@ -1,0 +1,54 @@
+"""Records: the state of a stage, as the outside reads and presets it.
+
+A record is read and written whole, in one clock, while its stage is between two items: no value is
+torn, and none is lost.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["RECORD", "RecordSignature"]
+
+#: Every record: a signed accumulator (or calibration word) and an unsigned count; unused bits read as
+#: copies of the sign, and as zero.
+RECORD = data.StructLayout({"accumulator": signed(64), "count": 64})
+
+
+class RecordSignature(wiring.Signature):
+    """Access to a stage's records, from the side that asks.
+
+    Parameters
+    ----------
+    index_bits : int
+        Bits of a record's index within the stage.
+
+    Members
+    -------
+    valid : Out(1)
+        Asks; stays, with ``index``, ``write`` and ``wdata``, until ``ready``.
+    index : Out(index_bits)
+        Which record.
+    write : Out(1)
+        1 to write ``wdata``, 0 to read.
+    wdata : Out(RECORD)
+        What to write.
+    ready : In(1)
+        The access happens in this clock.
+    rdata : In(RECORD)
+        What was read, while ``ready``.
+    """
+
+    def __init__(self, index_bits: int):
+        super().__init__(
+            {
+                "valid": Out(1),
+                "index": Out(index_bits),
+                "write": Out(1),
+                "wdata": Out(RECORD),
+                "ready": In(1),
+                "rdata": In(RECORD),
+            }
+        )

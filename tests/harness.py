@@ -1,0 +1,221 @@
+"""Runs one stage in Amaranth's simulator: streams driven and watched, records accessed."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass, field
+
+from amaranth.hdl import Module, Value
+from amaranth.lib import data, wiring
+from amaranth.sim import Simulator
+
+from blondel.hdl.metrology.multiplier import Multiplier, MultiplierSignature
+
+#: Every test's randomness starts here; set BLONDEL_SEED to try another.
+SEED = int(os.environ.get("BLONDEL_SEED", "20260713"))
+
+
+def rng(name: str) -> random.Random:
+    """Return a test's own generator, and print what it takes to repeat the run."""
+    print(f"BLONDEL_SEED={SEED} ({name})")
+    return random.Random(f"{SEED} {name}")
+
+
+class WithMultiplier(wiring.Component):
+    """A stage with a multiplier of its own, for testing it alone."""
+
+    def __init__(self, config, stage):
+        self._config = config
+        self.stage = stage
+        members = dict(stage.signature.members.items())
+        del members["multiplier"]
+        self.latency = stage.latency
+        super().__init__(members)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.stage = self.stage
+        m.submodules.multiplier = multiplier = Multiplier(self._config, 1)
+        wiring.connect(m, self.stage.multiplier, multiplier.requests[0])
+        for name in self.signature.members:
+            if isinstance(self.signature.members[name].flow, wiring.Flow) and self.signature.members[name].is_port:
+                inner, outer = getattr(self.stage, name), getattr(self, name)
+                flow = self.signature.members[name].flow
+                m.d.comb += inner.eq(outer) if flow is wiring.In else outer.eq(inner)
+            else:
+                wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(self.stage, name))
+        return m
+
+
+def uses_multiplier(stage) -> bool:
+    """Tell whether a stage asks the shared multiplier."""
+    members = stage.signature.members
+    return "multiplier" in members and isinstance(members["multiplier"].signature, MultiplierSignature)
+
+
+@dataclass
+class Run:
+    """What a run of a stage gave."""
+
+    #: Payloads at the output, in order.
+    items: list
+    #: For every item, clocks from its acceptance to its output's first being valid.
+    latencies: list[int] = field(default_factory=list)
+    #: Answers to the record accesses, in order, as (accumulator, count).
+    records: list[tuple[int, int]] = field(default_factory=list)
+    #: What ``probe`` returned after each output item.
+    probes: list = field(default_factory=list)
+
+
+def plain(value):
+    """Turn a simulated payload into dictionaries and integers."""
+    if isinstance(value, data.Const):
+        layout = value.shape()
+        return {name: plain(value[name]) for name, _ in layout}
+    return int(value)
+
+
+def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(), probe=None, max_clocks=None) -> Run:
+    """Feed ``items`` to ``stage.i`` and collect what comes out of ``stage.o``.
+
+    Parameters
+    ----------
+    items : list of dict
+        Payloads.
+    outputs : int or None
+        Items to wait for. Default: as many as go in.
+    throttle : random.Random or None
+        Where given, both ends pause at random; else both run at full speed.
+    accesses : iterable of (index, None | (accumulator, count))
+        Record reads and writes, done one after another before the first item.
+    probe : callable(ctx, stage) or None
+        Called when an item leaves, to sample ports beside the stream.
+
+    The streams are monitored: a payload must not change, nor ``valid`` fall, while it is stalled.
+    """
+    dut = WithMultiplier(config, stage) if uses_multiplier(stage) else stage
+    outputs = len(items) if outputs is None else outputs
+    run = Run(items=[])
+    accepted: list[int] = []
+    shown: list[int] = []
+    clock = [0]
+    ready_to_feed = [not accesses]
+    finished = [False]
+
+    async def access(ctx):
+        for index, wanted in accesses:
+            ctx.set(dut.records.index, index)
+            ctx.set(dut.records.write, wanted is not None)
+            if wanted is not None:
+                ctx.set(dut.records.wdata, {"accumulator": wanted[0], "count": wanted[1]})
+            ctx.set(dut.records.valid, 1)
+            (rdata,) = await ctx.tick().sample(dut.records.rdata).until(dut.records.ready)
+            ctx.set(dut.records.valid, 0)
+            record = plain(rdata)
+            run.records.append((record["accumulator"], record["count"]))
+        ready_to_feed[0] = True
+
+    async def feed(ctx):
+        while not ready_to_feed[0]:
+            await ctx.tick()
+        for item in items:
+            if throttle is not None:
+                await ctx.tick().repeat(throttle.choice((0, 0, 1, 5, 20)) + 1)
+            ctx.set(dut.i.payload, item)
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick().until(dut.i.ready)
+            ctx.set(dut.i.valid, 0)
+
+    async def drain(ctx):
+        while len(run.items) < outputs:
+            if throttle is not None:
+                ctx.set(dut.o.ready, 0)
+                await ctx.tick().repeat(throttle.choice((0, 0, 1, 5, 20)) + 1)
+            ctx.set(dut.o.ready, 1)
+            (payload,) = await ctx.tick().sample(dut.o.payload).until(dut.o.valid)
+            run.items.append(plain(payload))
+            if probe is not None:
+                run.probes.append(probe(ctx, stage))
+        ctx.set(dut.o.ready, 0)
+        finished[0] = True
+
+    async def monitor(ctx):
+        stalled = {"i": None, "o": None}
+        was_valid = False
+        limit = max_clocks or 2000 + 300 * (len(items) + outputs)
+        async for _, _, iv, ir, ip, ov, o_ready, op in ctx.tick().sample(
+            dut.i.valid, dut.i.ready, Value.cast(dut.i.payload), dut.o.valid, dut.o.ready, Value.cast(dut.o.payload)
+        ):
+            for name, valid, ready, payload in (("i", iv, ir, ip), ("o", ov, o_ready, op)):
+                if stalled[name] is not None:
+                    assert valid, f"stream {name}: valid fell while stalled"
+                    assert payload == stalled[name], f"stream {name}: payload changed while stalled"
+                stalled[name] = payload if valid and not ready else None
+            if ov and not was_valid:
+                shown.append(clock[0])
+            was_valid = ov and not o_ready
+            if iv and ir:
+                accepted.append(clock[0])
+            clock[0] += 1
+            assert clock[0] < limit, f"{len(run.items)} of {outputs} items after {limit} clocks"
+            if finished[0]:
+                break
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    if accesses:
+        sim.add_testbench(access)
+    sim.add_testbench(feed)
+    sim.add_testbench(drain)
+    sim.add_testbench(monitor, background=True)
+    sim.run()
+    if len(accepted) == len(shown):
+        run.latencies = [out - into for into, out in zip(accepted, shown, strict=True)]
+    return run
+
+
+def valid_never_waits_for_ready(config, stage, items, outputs: int = 1) -> bool:
+    """Tell whether an output becomes valid although nobody is ready for it."""
+    dut = WithMultiplier(config, stage) if uses_multiplier(stage) else stage
+    seen = []
+
+    async def bench(ctx):
+        pending = list(items)
+        for _ in range(500):
+            ctx.set(dut.i.valid, bool(pending))
+            if pending:
+                ctx.set(dut.i.payload, pending[0])
+            taken = ctx.get(dut.i.ready) and bool(pending)
+            await ctx.tick()
+            if taken:
+                pending.pop(0)
+            seen.append(ctx.get(dut.o.valid))
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+    return any(seen)
+
+
+def channel_items(samples, *, ok=None, window=None, clip=None) -> list[dict]:
+    """Turn rows of frames into channel items."""
+    frames, channels = samples.shape
+    flags = {"ok": ok, "window": window, "clip": clip}
+    default = {"ok": 1, "window": 0, "clip": 0}
+    return [
+        {"channel": c, "data": int(samples[n, c])}
+        | {k: default[k] if v is None else int(v[n]) for k, v in flags.items()}
+        for n in range(frames)
+        for c in range(channels)
+    ]
+
+
+def channel_rows(items, config, name: str = "data"):
+    """Turn channel items back into rows, of valid frames only; check their order."""
+    import numpy as np
+
+    assert [item["channel"] for item in items] == [n % config.channels for n in range(len(items))]
+    values = [item[name] for item in items if item["ok"]]
+    return np.array(values, dtype=np.int64).reshape(-1, config.channels)
