@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from amaranth.hdl import signed
 from amaranth.lib import data
-
 from blondel.hdl.config import INDICATOR_BITS, MeterConfig
 
 __all__ = ["channel_item", "element_item", "energy_item", "frame_item", "sample_item"]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from amaranth.hdl import Module, Value
 from amaranth.lib import data, wiring
 from amaranth.sim import Simulator
-
 from blondel.hdl.metrology.multiplier import Multiplier, MultiplierSignature
 
 #: Every test's randomness starts here; set BLONDEL_SEED to try another.

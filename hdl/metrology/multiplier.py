@@ -5,7 +5,6 @@ from __future__ import annotations
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-
 from blondel.hdl.config import MeterConfig
 
 __all__ = ["Multiplier", "MultiplierSignature"]

@@ -6,7 +6,6 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-
 from blondel.hdl.config import TRACKING_SHIFT, MeterConfig
 from blondel.hdl.fixed import Rounding, shift_right
 from blondel.hdl.items import channel_item

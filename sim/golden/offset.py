@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-
 from blondel.hdl.config import TRACKING_SHIFT, MeterConfig
 from blondel.sim.golden.block import Block
 from blondel.sim.golden.fixed import shift_right_half_even
+from numba import njit
 
 __all__ = ["Offset"]
 

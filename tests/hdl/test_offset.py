@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from harness import channel_items, channel_rows, rng, run_stage, valid_never_waits_for_ready
-
 from blondel.hdl.config import ChannelCalibration, MeterConfig
 from blondel.hdl.metrology.offset import Offset
 from blondel.sim.golden.offset import Offset as GoldenOffset
+from harness import channel_items, channel_rows, rng, run_stage, valid_never_waits_for_ready
 
 CONFIG = MeterConfig.for_model("MDNCT-1SC")
 #: A window of 512 frames, so that a short run has several.
