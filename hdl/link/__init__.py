@@ -1,0 +1,1 @@
+"""Where the outside reads and presets the meter."""

@@ -1,0 +1,1 @@
+"""What stands between the line and the samples."""

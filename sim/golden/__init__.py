@@ -1,0 +1,1 @@
+"""The golden model: the blocks of :mod:`blondel.hdl`, as integers."""

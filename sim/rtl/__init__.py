@@ -1,0 +1,1 @@
+"""The generated design, compiled and driven from Python."""

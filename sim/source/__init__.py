@@ -1,0 +1,1 @@
+"""Waveforms: mains, loads, recordings."""

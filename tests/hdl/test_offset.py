@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from blondel.hdl.config import ChannelCalibration, MeterConfig
@@ -76,7 +78,7 @@ def test_chunks_join_to_the_whole():
     whole = GoldenOffset(SHORT).process(samples, window)
     twin = GoldenOffset(SHORT)
     cuts = [0, 1, 2, 100, 101, len(samples)]
-    parts = [twin.next(samples[a:b], window[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    parts = [twin.next(samples[a:b], window[a:b]) for a, b in itertools.pairwise(cuts)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
