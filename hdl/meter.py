@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -92,7 +94,7 @@ class Meter(wiring.Component):
 
         wiring.connect(m, wiring.flipped(self.samples), frame_input.i)
         pipeline = (frame_input, offset, phase, gain, power, indicators, energy, pulses, counter_drive)
-        for upstream, downstream in zip(pipeline, pipeline[1:], strict=False):
+        for upstream, downstream in itertools.pairwise(pipeline):
             wiring.connect(m, upstream.o, downstream.i)
 
         multiplying = (phase, gain, power, indicators)
@@ -127,7 +129,8 @@ class Meter(wiring.Component):
             m.d.comb += getattr(self, name).eq(getattr(pulses, name))
         for stage, names in ((indicators, ("voltage", "overrange")), (energy, ("reversed", "no_load"))):
             for name in names:
-                m.d.comb += [getattr(self, name).eq(getattr(stage, name)), getattr(status, name).eq(getattr(stage, name))]
+                indicator = getattr(stage, name)
+                m.d.comb += [getattr(self, name).eq(indicator), getattr(status, name).eq(indicator)]
         m.d.comb += [
             self.counter.eq(counter_drive.counter),
             self.frame.eq(counter_drive.frame),

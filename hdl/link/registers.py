@@ -133,7 +133,7 @@ class Registers(wiring.Component):
         index = port.address[2 : 2 + self._index_bits]
         block = port.address[2 + self._index_bits :]
         held = Signal(RECORD, reset_less=True)
-        words = [Cat(held.as_value()).word_select(k, 32) for k in range(4)]
+        words = [held.as_value().word_select(k, 32) for k in range(4)]
         asking = Signal()
         answered = Signal()
         answer = Signal(RECORD)
@@ -212,7 +212,10 @@ class Status(wiring.Component):
             self.clear.eq(records.valid & records.write & control),
         ]
         with m.If(control):
-            m.d.comb += [records.rdata.accumulator.eq(Cat(self.freeze, Const(0, 1))), records.rdata.count.eq(self.queued)]
+            m.d.comb += [
+                records.rdata.accumulator.eq(Cat(self.freeze, Const(0, 1))),
+                records.rdata.count.eq(self.queued),
+            ]
         with m.Else():
             m.d.comb += records.rdata.count.eq(flags)
         with m.If(self.clear):

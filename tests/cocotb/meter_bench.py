@@ -1,0 +1,108 @@
+"""cocotb bench: feeds the generated Verilog the vectors, and compares all it shows with the model's answer."""
+
+from __future__ import annotations
+
+import os
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge
+
+#: Ports in the order of the numbers that the model gives its outputs.
+SINGLE = ("output_10", "output_100", "output_1000", "counter", "test", "queued")
+PER_ELEMENT = ("voltage", "reversed", "overrange", "no_load")
+
+
+class Bench:
+    """The design with its clock, and what it has shown."""
+
+    def __init__(self, dut, vectors):
+        self.dut = dut
+        self.vectors = vectors
+        self.edges = []
+        self.frames = 0
+
+    async def start(self):
+        self.dut.sample_valid.value = 0
+        self.dut.register_valid.value = 0
+        self.dut.rst.value = 1
+        self.clock = Clock(self.dut.clk, 10, unit="ns")
+        self.clock.start()
+        await self.clock.cycles(3)
+        self.dut.rst.value = 0
+        await self.clock.cycles(1)
+        self.levels = self.read_levels()
+
+    def read_levels(self):
+        levels = [int(getattr(self.dut, name).value) for name in SINGLE]
+        elements = self.vectors["samples"].shape[1] // 2
+        for name in PER_ELEMENT:
+            bits = int(getattr(self.dut, name).value)
+            levels += [bits >> element & 1 for element in range(elements)]
+        return levels
+
+    async def watch(self, frames):
+        """Sample all outputs at the end of each frame."""
+        while self.frames < frames:
+            await RisingEdge(self.dut.clk)
+            if self.dut.frame.value == 1:
+                levels = self.read_levels()
+                changed = [number for number, level in enumerate(levels) if level != self.levels[number]]
+                self.edges += [(self.frames, number, levels[number]) for number in changed]
+                self.levels = levels
+                self.frames += 1
+
+    async def feed(self, samples, ok, pause):
+        last = samples.shape[1] - 1
+        self_dut = self.dut
+        for row, good in zip(samples.tolist(), ok.tolist(), strict=True):
+            for channel, value in enumerate(row):
+                if pause.random() < 0.05:
+                    self_dut.sample_valid.value = 0
+                    await self.clock.cycles(int(pause.integers(1, 40)))
+                self_dut.sample_data.value = value & ((1 << len(self_dut.sample_data)) - 1)
+                self_dut.sample_ok.value = int(good)
+                self_dut.sample_last.value = int(channel == last)
+                self_dut.sample_valid.value = 1
+                await RisingEdge(self_dut.clk)
+                while self_dut.sample_ready.value != 1:
+                    await RisingEdge(self_dut.clk)
+        self_dut.sample_valid.value = 0
+
+    async def access(self, address, value=None):
+        dut = self.dut
+        dut.register_address.value = address
+        dut.register_write.value = int(value is not None)
+        dut.register_wdata.value = value or 0
+        dut.register_valid.value = 1
+        await RisingEdge(dut.clk)
+        while dut.register_ready.value != 1:
+            await RisingEdge(dut.clk)
+        rdata = int(dut.register_rdata.value)
+        dut.register_valid.value = 0
+        await RisingEdge(dut.clk)
+        return rdata
+
+    async def read_record(self, first):
+        words = [await self.access(first + word) for word in range(4)]
+        accumulator = words[0] | words[1] << 32
+        return accumulator - (accumulator >> 63 << 64), words[2] | words[3] << 32
+
+
+@cocotb.test()
+async def registers_and_outputs_equal_the_model(dut):
+    vectors = np.load(os.environ["BLONDEL_VECTORS"])
+    bench = Bench(dut, vectors)
+    await bench.start()
+    samples, ok = vectors["samples"], vectors["ok"]
+    watcher = cocotb.start_soon(bench.watch(len(samples)))
+    await bench.feed(samples, ok, np.random.default_rng(int(vectors["seed"])))
+    await watcher
+    expected = list(map(tuple, vectors["edges"].tolist()))
+    assert len({number for _, number, _ in expected}) > 8, "the vectors must move the outputs"
+    for index, (seen, wanted) in enumerate(zip(bench.edges, expected, strict=False)):
+        assert seen == wanted, f"edge {index}: (frame, output, level) {seen}, the model says {wanted}"
+    assert len(bench.edges) == len(expected)
+    for address, accumulator, count in vectors["records"].tolist():
+        assert await bench.read_record(address) == (accumulator, count), f"record at {address:#x}"

@@ -1,0 +1,48 @@
+"""The same vectors for every engine: a short run in which everything happens."""
+
+from __future__ import annotations
+
+import numpy as np
+from harness import SEED
+
+from blondel.hdl.config import ChannelCalibration, MeterConfig
+
+#: Few frames a second, so that each carries much energy: a few thousand show every output at work.
+BUSY = MeterConfig.for_model(
+    "MDNCT-1SC",
+    sample_rate_hz=400.0,
+    test_kh_wh=2.0,
+    pulse_min_s=0.05,
+    counter_on_s=0.02,
+    counter_gap_s=0.03,
+    calibration=(
+        ChannelCalibration(offset=1234.5, delay_s=100e-6, gain=1.1),
+        ChannelCalibration(offset=-999.0, delay_s=-150e-6, gain=0.9),
+        ChannelCalibration(),
+        ChannelCalibration(gain=1.2499),
+    ),
+)
+
+
+def busy_frames(config: MeterConfig, frames: int = 3000) -> tuple[np.ndarray, np.ndarray]:
+    """Make frames in which each element is loaded, unloaded, reversed, overdriven, and some are invalid.
+
+    Returns
+    -------
+    tuple of ndarray
+        Samples, int32, (frames, channels); validity, bool, (frames,).
+    """
+    random = np.random.default_rng(SEED)
+    limit = 1 << (config.sample_bits - 1)
+    n = np.arange(frames)
+    angle = 2 * np.pi * config.line.hertz * n / config.sample_rate_hz
+    samples = np.empty((frames, config.channels))
+    for element in range(config.elements):
+        # Each part of the run has another current: full, reversed, none, lagging, above full scale.
+        parts = np.array([0.9, -0.9, 0.0, 0.5, 1.3])[(5 * n // frames + element) % 5]
+        lag = np.where(np.abs(parts) == 0.5, np.pi / 3, 0.0)
+        samples[:, 2 * element] = 0.9 * np.sin(angle) + 0.001
+        samples[:, 2 * element + 1] = parts * np.sin(angle - lag) - 0.002
+    samples = np.rint(samples * limit + random.normal(0, 20, samples.shape))
+    ok = random.random(frames) > 0.02
+    return np.clip(samples, -limit, limit - 1).astype(np.int32), ok
