@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from amaranth.hdl import Module, Value
 from amaranth.lib import data, wiring
 from amaranth.sim import Simulator
+
 from blondel.hdl.metrology.multiplier import Multiplier, MultiplierSignature
 
 #: Every test's randomness starts here; set BLONDEL_SEED to try another.
@@ -61,6 +62,9 @@ class Run:
     items: list
     #: For every item, clocks from its acceptance to its output's first being valid.
     latencies: list[int] = field(default_factory=list)
+    #: Clocks in which the input items were accepted, and in which the output items were first valid.
+    accepted: list[int] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
     #: Answers to the record accesses, in order, as (accumulator, count).
     records: list[tuple[int, int]] = field(default_factory=list)
     #: What ``probe`` returned after each output item.
@@ -96,8 +100,7 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
     dut = WithMultiplier(config, stage) if uses_multiplier(stage) else stage
     outputs = len(items) if outputs is None else outputs
     run = Run(items=[])
-    accepted: list[int] = []
-    shown: list[int] = []
+    accepted, shown = run.accepted, run.shown
     clock = [0]
     ready_to_feed = [not accesses]
     finished = [False]
