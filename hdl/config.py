@@ -10,6 +10,7 @@ format of the calibrated samples, for one sampling interval.
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import cached_property
@@ -100,6 +101,17 @@ def _require(name: str, value: object, holds: bool, allowed: str) -> None:
         raise ConfigError(f"{name} is {value}; allowed: {allowed}")
 
 
+def _number(name: str, value: object, whole: bool) -> float:
+    """Return a number as Python's own: NumPy's bring their own widths into the formulas."""
+    try:
+        number = operator.index(value) if whole else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    _require(name, repr(value), number is not None, "a whole number" if whole else "a number")
+    _require(name, value, whole or math.isfinite(number), "a finite number")
+    return number
+
+
 def _fraction(value: float) -> Fraction:
     """Return the decimal number that a person wrote: 0.1 is 1/10."""
     return Fraction(str(value))
@@ -143,8 +155,9 @@ class MeterConfig:
         much. Default 10; a power of ten.
     counter_wh : int
         Energy of one count of the counter, in Wh: 10 or 100 times ``pulse_wh``. Default 100.
-    test_kh_wh : float
-        Kh of the test pulse, in Wh. Default 1.
+    test_kh_wh : float or None
+        Kh of the test pulse, in Wh. Default 1; 2, 5, 10, … where elements and sample rate need it, so
+        that one sample cannot carry more than half a pulse.
     pulse_min_s : float
         Shortest on and shortest off of a pulse output, in s. Default 0.03.
     counter_on_s, counter_gap_s : float
@@ -174,7 +187,7 @@ class MeterConfig:
     i_full_scale: float | None = None
     pulse_wh: int = 10
     counter_wh: int = 100
-    test_kh_wh: float = 1.0
+    test_kh_wh: float | None = None
     pulse_min_s: float = 0.03
     counter_on_s: float = 0.1
     counter_gap_s: float = 0.1
@@ -217,38 +230,44 @@ class MeterConfig:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ConfigError(f"{each.name} is {value}; allowed: a finite number")
+            if each.type in ("int", "float") or (each.type == "float | None" and value is not None):
+                object.__setattr__(self, each.name, _number(each.name, value, each.type == "int"))
+        _require("class_amps", self.class_amps, 0 < self.class_amps <= 1e6, "more than 0, up to 1,000,000 A")
         if self.i_full_scale is None:
             object.__setattr__(self, "i_full_scale", 2.0 * self.class_amps)
+        object.__setattr__(self, "calibration", tuple(self.calibration))
         low, high = LINE_FREQUENCY_RANGE_HZ
+        _require("line", repr(self.line), isinstance(self.line, Line), "a Line, as in LINES")
         _require("line", self.line.hertz, low <= self.line.hertz <= high, f"{low:g} to {high:g} Hz")
         _require(
             "line", f"{self.line.v_min:g} to {self.line.v_max:g} V", 0 < self.line.v_min < self.line.v_max,
             "0 < v_min < v_max",
         )
-        _require("class_amps", self.class_amps, self.class_amps > 0, "more than 0 A")
         _require("elements", self.elements, self.elements in range(1, 65), "1 to 64")
         _require("sample_rate_hz", self.sample_rate_hz, 400 <= self.sample_rate_hz <= 1e6, "400 to 1,000,000 Hz")
         _require("sample_bits", self.sample_bits, self.sample_bits in range(16, 25), "16 to 24")
         least = math.sqrt(2) * self.line.v_max * 1.15
         _require(
-            "v_full_scale", self.v_full_scale, self.v_full_scale >= least,
-            f"at least {least:.1f} V, the peak of 115 % of the line's highest voltage",
+            "v_full_scale", self.v_full_scale, least <= self.v_full_scale <= 1e7,
+            f"{least:.1f} V, the peak of 115 % of the line's highest voltage, to 10,000,000 V",
         )
         least = math.sqrt(2) * self.class_amps * 1.1
         _require(
-            "i_full_scale", self.i_full_scale, self.i_full_scale >= least,
-            f"at least {least:.1f} A, the peak of 110 % of the class amps",
+            "i_full_scale", self.i_full_scale, least <= self.i_full_scale <= 1e7,
+            f"{least:.1f} A, the peak of 110 % of the class amps, to 10,000,000 A",
         )
         _require(
             "pulse_wh", self.pulse_wh,
-            self.pulse_wh >= 1 and math.log10(self.pulse_wh) == round(math.log10(self.pulse_wh)), "1, 10, 100, …",
+            self.pulse_wh >= 1 and self.pulse_wh == 10 ** (len(str(self.pulse_wh)) - 1), "1, 10, 100, …",
         )
         _require(
             "counter_wh", self.counter_wh, self.counter_wh in (10 * self.pulse_wh, 100 * self.pulse_wh),
             f"{10 * self.pulse_wh} or {100 * self.pulse_wh}",
         )
+        if self.test_kh_wh is None:
+            # Twice what one sample can carry, at least 1, at most a whole pulse.
+            least = _preferred_above(max(8 * self.elements * self._full_scale_wh, Fraction(1, 2)))
+            object.__setattr__(self, "test_kh_wh", float(min(least, self.pulse_wh)))
         _require("test_kh_wh", self.test_kh_wh, self.test_kh_wh > 0, "more than 0 Wh")
         for name in ("pulse_min_s", "counter_on_s", "counter_gap_s"):
             _require(name, getattr(self, name), 0.001 <= getattr(self, name) <= 10, "0.001 to 10 s")
@@ -263,8 +282,16 @@ class MeterConfig:
             "test_kh_wh", self.test_kh_wh, self.tick > self.elements * self.product_max,
             f"with {self.elements} elements at {self.sample_rate_hz:g} Hz, a divisor of {self.pulse_wh} Wh above "
             f"{float(2 * self.elements * self.product_max * self.product_wh):.3g} Wh, "
-            "so that one sample cannot carry more than one half of a pulse",
+            "so that one sample cannot carry more than one half of a pulse "
+            "(fewer elements, a higher sample rate or a larger pulse_wh help)",
         )
+        for name, half_ticks in (("pulse_wh", self.pulse_half_ticks), ("test_kh_wh", self.test_half_ticks)):
+            most = 2 * self.tick_wh * ((1 << self.register_bits) - 1)
+            _require(
+                name, getattr(self, name), half_ticks < 1 << self.register_bits,
+                f"up to {float(most):.3g} Wh, so that a register holds the ticks of {float(self.tick_wh):g} Wh "
+                "in half a pulse",
+            )
 
     def _check_channel(self, name: str, calibration: ChannelCalibration) -> None:
         if calibration.offset is not None:
@@ -275,7 +302,7 @@ class MeterConfig:
             f"{name}.delay_s", calibration.delay_s, abs(calibration.delay_s) <= limit * (1 + 1e-9),
             f"±{limit * 1e6:.1f} µs (±{PHASE_RANGE_DEG:g}° at 50 Hz)",
         )
-        _require(f"{name}.gain", calibration.gain, 0.75 <= calibration.gain <= 1.25 - 2**-24, "0.75 to 1.25")
+        _require(f"{name}.gain", calibration.gain, 0.75 <= calibration.gain <= 1.25, "0.75 to 1.25")
 
     def with_changes(self, **changes: object) -> MeterConfig:
         """Return a copy in which the named fields differ."""
@@ -382,7 +409,7 @@ class MeterConfig:
         raise ConfigError(
             f"sample_rate_hz is {self.sample_rate_hz:g} with {self.sample_bits} bits and {self.elements} elements: "
             f"the accumulators need {self._accumulator_bits(0)} bits; allowed: {ACCUMULATOR_BITS_MAX} "
-            "(a lower sample rate, fewer bits, or a smaller full scale)"
+            "(a lower sample rate, fewer bits, fewer elements or smaller pulses)"
         )
 
     @property
@@ -419,8 +446,9 @@ class MeterConfig:
         return whole, round(a * (1 << PHASE_FRACTION_BITS))
 
     def gain_word(self, channel: int) -> int:
-        """Return a channel's gain less one, × 2**24, signed(23)."""
-        return round((self.channel_calibration(channel).gain - 1) * (1 << GAIN_FRACTION_BITS))
+        """Return a channel's gain less one, × 2**24, signed(23): 1.25 becomes the next smaller one."""
+        word = round((self.channel_calibration(channel).gain - 1) * (1 << GAIN_FRACTION_BITS))
+        return min(word, (1 << (GAIN_FRACTION_BITS - 2)) - 1)
 
     # ---- energy ----------------------------------------------------------------------------------
 
