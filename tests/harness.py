@@ -6,6 +6,7 @@ import os
 import random
 from dataclasses import dataclass, field
 
+import numpy as np
 from amaranth.hdl import Module, Value
 from amaranth.lib import data, wiring
 from amaranth.sim import Simulator
@@ -202,13 +203,14 @@ def valid_never_waits_for_ready(config, stage, items, outputs: int = 1) -> bool:
 
 
 def channel_items(samples, *, ok=None, window=None, clip=None) -> list[dict]:
-    """Turn rows of frames into channel items."""
+    """Turn rows of frames into channel items; flags are of frames, or of frames and channels."""
     frames, channels = samples.shape
-    flags = {"ok": ok, "window": window, "clip": clip}
-    default = {"ok": 1, "window": 0, "clip": 0}
+    columns = {"data": samples}
+    for name, values, default in (("ok", ok, 1), ("window", window, 0), ("clip", clip, 0)):
+        values = np.asarray(default if values is None else values)
+        columns[name] = np.broadcast_to(values[:, np.newaxis] if values.ndim == 1 else values, samples.shape)
     return [
-        {"channel": c, "data": int(samples[n, c])}
-        | {k: default[k] if v is None else int(v[n]) for k, v in flags.items()}
+        {"channel": c} | {name: int(column[n, c]) for name, column in columns.items()}
         for n in range(frames)
         for c in range(channels)
     ]
@@ -216,8 +218,6 @@ def channel_items(samples, *, ok=None, window=None, clip=None) -> list[dict]:
 
 def channel_rows(items, config, name: str = "data"):
     """Turn channel items back into rows, of valid frames only; check their order."""
-    import numpy as np
-
     assert [item["channel"] for item in items] == [n % config.channels for n in range(len(items))]
     values = [item[name] for item in items if item["ok"]]
     return np.array(values, dtype=np.int64).reshape(-1, config.channels)

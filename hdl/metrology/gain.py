@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, signed
-from amaranth.lib import stream, wiring
+import enum
+
+from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -15,14 +17,20 @@ from blondel.hdl.metrology.multiplier import Multiplier, MultiplierSignature
 
 __all__ = ["Gain"]
 
-#: Width of a gain word: a quarter either way.
-_WORD_BITS = GAIN_FRACTION_BITS - 1
+
+class _Word(enum.IntEnum):
+    """What the state memory holds of a channel, a word each."""
+
+    GAIN = 0
+    REMAINDER = 1
 
 
 class Gain(wiring.Component):
     """Multiply each channel by its gain, 0.75 to 1.25 in steps of 2**-24 (0.06 ppm).
 
-    ``y = x + x g``, where ``g`` is the gain less one: a gain of 1 changes no bit.
+    ``y = x + x g``, where ``g`` is the gain less one: a gain of 1 changes no bit. What the last place
+    cannot hold is carried to the channel's next sample, so that the results' sum stays within one LSB of
+    the exact one: rounded each for itself, small samples would not show a small gain at all.
 
     Parameters
     ----------
@@ -61,45 +69,52 @@ class Gain(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
+        # g is a quarter at most: one bit less than the fraction has, with the sign.
+        word = data.UnionLayout({"gain": signed(GAIN_FRACTION_BITS - 1), "remainder": GAIN_FRACTION_BITS})
+        init = []
+        for channel in range(config.channels):
+            init += [{"gain": config.gain_word(channel)}, {}]
         m.submodules.memory = memory = Memory(
-            shape=signed(_WORD_BITS),
-            depth=config.channels,
-            init=[config.gain_word(channel) for channel in range(config.channels)],
-            attrs={"ram_style": "block"},
+            shape=word, depth=2 * config.channels, init=init, attrs={"ram_style": "block"}
         )
         read, write = memory.read_port(), memory.write_port()
 
         item = Signal(self.i.payload.shape(), reset_less=True)
-        product = self.multiplier.product[: config.path_bits + _WORD_BITS].as_signed()
+        total = Signal(signed(config.path_bits + GAIN_FRACTION_BITS + 1))
         result, saturated = resize(
-            item.data + shift_right(product, GAIN_FRACTION_BITS, Rounding.HALF_EVEN),
-            config.path_bits,
-            Overflow.SATURATE,
+            shift_right(total, GAIN_FRACTION_BITS, Rounding.TRUNC), config.path_bits, Overflow.SATURATE
         )
         m.d.comb += [
-            read.addr.eq(item.channel),
-            write.addr.eq(self.records.index),
-            write.data.eq(self.records.wdata.accumulator),
+            read.addr.eq(Cat(Const(_Word.REMAINDER, 1), item.channel)),
+            write.addr.eq(Cat(Const(_Word.REMAINDER, 1), item.channel)),
+            write.data.remainder.eq(total[:GAIN_FRACTION_BITS]),
             self.multiplier.a.eq(item.data),
-            self.multiplier.b.eq(read.data),
+            self.multiplier.b.eq(read.data.gain),
+            total.eq(Cat(read.data.remainder, item.data).as_signed() + self.multiplier.product),
             self.o.payload.eq(item),
-            self.records.rdata.accumulator.eq(read.data),
+            self.records.rdata.accumulator.eq(read.data.gain),
         ]
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.i.ready.eq(1), read.addr.eq(self.i.payload.channel)]
+                m.d.comb += [
+                    self.i.ready.eq(1),
+                    read.addr.eq(Cat(Const(_Word.GAIN, 1), self.i.payload.channel)),
+                ]
                 with m.If(self.i.valid):
                     m.d.sync += item.eq(self.i.payload)
                     m.next = "REQUEST"
                 with m.Elif(self.records.valid):
-                    m.d.comb += read.addr.eq(self.records.index)
+                    m.d.comb += read.addr.eq(Cat(Const(_Word.GAIN, 1), self.records.index))
                     m.next = "ACCESS"
             with m.State("REQUEST"):
                 m.d.comb += self.multiplier.valid.eq(1)
                 with m.If(self.multiplier.ready):
                     m.next = "PRODUCT"
+                with m.Else():
+                    m.d.comb += read.addr.eq(Cat(Const(_Word.GAIN, 1), item.channel))
             with m.State("PRODUCT"), m.If(self.multiplier.done):
+                m.d.comb += write.en.eq(item.ok)
                 m.d.sync += [item.data.eq(result), item.clip.eq(item.clip | saturated)]
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
@@ -107,6 +122,11 @@ class Gain(wiring.Component):
                 with m.If(self.o.ready):
                     m.next = "IDLE"
             with m.State("ACCESS"):
-                m.d.comb += [self.records.ready.eq(1), write.en.eq(self.records.write)]
+                m.d.comb += [
+                    self.records.ready.eq(1),
+                    write.addr.eq(Cat(Const(_Word.GAIN, 1), self.records.index)),
+                    write.data.gain.eq(self.records.wdata.accumulator),
+                    write.en.eq(self.records.write),
+                ]
                 m.next = "IDLE"
         return m

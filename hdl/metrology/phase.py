@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, signed
+import enum
+
+from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -16,12 +18,21 @@ from blondel.hdl.metrology.multiplier import Multiplier, MultiplierSignature
 __all__ = ["Phase"]
 
 
+class _Word(enum.IntEnum):
+    """What the state memory holds of a channel, a word each."""
+
+    CALIBRATION = 0
+    PREVIOUS = 1
+    REMAINDER = 2
+
+
 class Phase(wiring.Component):
     """Delay each channel by whole samples, then by 0.5 to 1.5 samples in a first-order all-pass.
 
     ``y = x1 + a (x0 - y1)``, where ``x0`` and ``x1`` are the delayed sample of this and of the previous
-    valid frame and ``y1`` is the previous result. Its gain is 1 at every frequency, and at zero it is 1
-    to the last bit: a constant comes out as it is. With ``a`` = 0 it is a delay of one sample, exact.
+    valid frame and ``y1`` is the previous result. Its gain is 1 at every frequency. What the last place
+    cannot hold is carried to the channel's next sample: rounded each for itself, the samples of a small
+    sine would all err the same way. With ``a`` = 0 it is a delay of one sample, exact.
 
     Parameters
     ----------
@@ -63,15 +74,18 @@ class Phase(wiring.Component):
         m = Module()
         config = self._config
         bits, fraction_bits = config.path_bits, config.fraction_bits
-        state = data.StructLayout(
-            {"coefficient": signed(PHASE_FRACTION_BITS), "whole": config.delay_line_log2, "previous": signed(bits)}
+        calibration = data.StructLayout(
+            {"coefficient": signed(PHASE_FRACTION_BITS), "whole": config.delay_line_log2}
         )
-        words = [config.phase_word(channel) for channel in range(config.channels)]
+        word = data.UnionLayout(
+            {"calibration": calibration, "previous": signed(bits), "remainder": PHASE_FRACTION_BITS}
+        )
+        init = []
+        for channel in range(config.channels):
+            whole, coefficient = config.phase_word(channel)
+            init += [{"calibration": {"coefficient": coefficient, "whole": whole}}, {}, {}, {}]
         m.submodules.memory = memory = Memory(
-            shape=state,
-            depth=config.channels,
-            init=[{"coefficient": coefficient, "whole": whole, "previous": 0} for whole, coefficient in words],
-            attrs={"ram_style": "block"},
+            shape=word, depth=4 * config.channels, init=init, attrs={"ram_style": "block"}
         )
         read, write = memory.read_port(), memory.write_port()
         m.submodules.line = line = Memory(
@@ -84,45 +98,54 @@ class Phase(wiring.Component):
 
         # Where the samples of this frame are in the delay line of their channels.
         place = Signal(config.delay_line_log2)
-        delayed, before = Signal.like(place), Signal.like(place)
+        before = Signal.like(place, reset_less=True)
+        coefficient = Signal(signed(PHASE_FRACTION_BITS), reset_less=True)
         item = Signal(self.o.payload.shape(), reset_less=True)
         difference = Signal(signed(bits + 1), reset_less=True)
         scaled = Signal(signed(bits))
-        product = self.multiplier.product[: bits + 1 + PHASE_FRACTION_BITS].as_signed()
+        total = Signal(signed(bits + PHASE_FRACTION_BITS + 2))
         result, saturated = resize(
-            scaled + shift_right(product, PHASE_FRACTION_BITS, Rounding.HALF_EVEN), bits, Overflow.SATURATE
+            shift_right(total, PHASE_FRACTION_BITS, Rounding.TRUNC), bits, Overflow.SATURATE
         )
+        delayed = (place - read.data.calibration.whole)[: config.delay_line_log2]
         m.d.comb += [
-            delayed.eq(place - read.data.whole),
-            before.eq(delayed - 1),
-            read.addr.eq(item.channel),
-            write.addr.eq(item.channel),
-            write.data.eq(read.data),
-            write.data.previous.eq(item.data),
+            read.addr.eq(Cat(Const(_Word.REMAINDER, 2), item.channel)),
             line_read.addr.eq(Cat(before, item.channel)),
             line_write.addr.eq(Cat(place, self.i.payload.channel)),
             line_write.data.eq(self.i.payload.data),
             scaled.eq(line_read.data << fraction_bits),
             self.multiplier.a.eq(difference),
-            self.multiplier.b.eq(read.data.coefficient),
+            self.multiplier.b.eq(coefficient),
+            total.eq(Cat(read.data.remainder, scaled).as_signed() + self.multiplier.product),
             self.o.payload.eq(item),
-            self.records.rdata.accumulator.eq(read.data.coefficient),
-            self.records.rdata.count.eq(read.data.whole),
+            self.records.rdata.accumulator.eq(read.data.calibration.coefficient),
+            self.records.rdata.count.eq(read.data.calibration.whole),
         ]
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.i.ready.eq(1), read.addr.eq(self.i.payload.channel)]
+                m.d.comb += [
+                    self.i.ready.eq(1),
+                    read.addr.eq(Cat(Const(_Word.CALIBRATION, 2), self.i.payload.channel)),
+                ]
                 with m.If(self.i.valid):
                     m.d.comb += line_write.en.eq(self.i.payload.ok)
-                    m.d.sync += [getattr(item, name).eq(getattr(self.i.payload, name))
-                                 for name in ("channel", "ok", "window", "clip")]
+                    m.d.sync += [
+                        item.channel.eq(self.i.payload.channel),
+                        item.ok.eq(self.i.payload.ok),
+                        item.window.eq(self.i.payload.window),
+                        item.clip.eq(self.i.payload.clip),
+                    ]
                     m.next = "NOW"
                 with m.Elif(self.records.valid):
-                    m.d.comb += read.addr.eq(self.records.index)
+                    m.d.comb += read.addr.eq(Cat(Const(_Word.CALIBRATION, 2), self.records.index))
                     m.next = "ACCESS"
             with m.State("NOW"):
-                m.d.comb += line_read.addr.eq(Cat(delayed, item.channel))
+                m.d.comb += [
+                    line_read.addr.eq(Cat(delayed, item.channel)),
+                    read.addr.eq(Cat(Const(_Word.PREVIOUS, 2), item.channel)),
+                ]
+                m.d.sync += [coefficient.eq(read.data.calibration.coefficient), before.eq(delayed - 1)]
                 m.next = "BEFORE"
             with m.State("BEFORE"):
                 m.d.sync += difference.eq(scaled - read.data.previous)
@@ -131,23 +154,32 @@ class Phase(wiring.Component):
                 m.d.comb += self.multiplier.valid.eq(1)
                 with m.If(self.multiplier.ready):
                     m.next = "PRODUCT"
-            with m.State("PRODUCT"), m.If(self.multiplier.done):
-                m.d.sync += [item.data.eq(result), item.clip.eq(item.clip | saturated)]
-                m.next = "OUTPUT"
-            with m.State("OUTPUT"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
+            with m.State("PRODUCT"):
+                m.d.comb += [
+                    write.addr.eq(Cat(Const(_Word.REMAINDER, 2), item.channel)),
+                    write.data.remainder.eq(total[:PHASE_FRACTION_BITS]),
+                ]
+                with m.If(self.multiplier.done):
                     m.d.comb += write.en.eq(item.ok)
+                    m.d.sync += [item.data.eq(result), item.clip.eq(item.clip | saturated)]
+                    m.next = "OUTPUT"
+            with m.State("OUTPUT"):
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    write.addr.eq(Cat(Const(_Word.PREVIOUS, 2), item.channel)),
+                    write.data.previous.eq(item.data),
+                    write.en.eq(item.ok),
+                ]
+                with m.If(self.o.ready):
                     m.d.sync += place.eq(place + (item.ok & (item.channel == config.last_channel)))
                     m.next = "IDLE"
             with m.State("ACCESS"):
                 m.d.comb += [
                     self.records.ready.eq(1),
+                    write.addr.eq(Cat(Const(_Word.CALIBRATION, 2), self.records.index)),
+                    write.data.calibration.coefficient.eq(self.records.wdata.accumulator),
+                    write.data.calibration.whole.eq(self.records.wdata.count),
                     write.en.eq(self.records.write),
-                    write.addr.eq(self.records.index),
-                    write.data.coefficient.eq(self.records.wdata.accumulator),
-                    write.data.whole.eq(self.records.wdata.count),
-                    write.data.previous.eq(read.data.previous),
                 ]
                 m.next = "IDLE"
         return m

@@ -7,17 +7,20 @@ from numba import njit
 
 from blondel.hdl.config import GAIN_FRACTION_BITS, MeterConfig
 from blondel.sim.golden.block import Block
-from blondel.sim.golden.fixed import saturate, shift_right_half_even
+from blondel.sim.golden.fixed import saturate, shift_right_trunc
 
 __all__ = ["Gain"]
 
 
 @njit(cache=True)
-def _calibrate(samples, clip, gain, path_bits, out, clip_out):
+def _calibrate(samples, clip, gain, remainder, path_bits, out, clip_out):
+    carried = (1 << GAIN_FRACTION_BITS) - 1
     for n in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
             sample = samples[n, channel]
-            total = sample + shift_right_half_even(sample * gain[channel], GAIN_FRACTION_BITS)
+            total = (sample << GAIN_FRACTION_BITS) + remainder[channel] + sample * gain[channel]
+            remainder[channel] = total & carried
+            total = shift_right_trunc(total, GAIN_FRACTION_BITS)
             result = saturate(total, path_bits)
             out[n, channel] = result
             clip_out[n, channel] = clip[n, channel] | (result != total)
@@ -45,6 +48,7 @@ class Gain(Block):
         """Return to the state at power-up."""
         config = self._config
         self.gain = np.array([config.gain_word(c) for c in range(config.channels)], dtype=np.int64)
+        self._remainder = np.zeros(config.channels, dtype=np.int64)
 
     def next(self, samples: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Calibrate the channels of valid frames.
@@ -65,5 +69,5 @@ class Gain(Block):
         """
         out = np.empty(samples.shape, dtype=np.int64)
         clip_out = np.empty(samples.shape, dtype=bool)
-        _calibrate(samples, clip, self.gain, self._config.path_bits, out, clip_out)
+        _calibrate(samples, clip, self.gain, self._remainder, self._config.path_bits, out, clip_out)
         return out, clip_out

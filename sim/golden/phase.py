@@ -7,22 +7,27 @@ from numba import njit
 
 from blondel.hdl.config import PHASE_FRACTION_BITS, MeterConfig
 from blondel.sim.golden.block import Block
-from blondel.sim.golden.fixed import saturate, shift_right_half_even
+from blondel.sim.golden.fixed import saturate, shift_right_trunc
 
 __all__ = ["Phase"]
 
 
 @njit(cache=True)
-def _delay(samples, clip, coefficient, whole, previous, line, place, fraction_bits, path_bits, out, clip_out):
+def _delay(
+    samples, clip, coefficient, whole, previous, remainder, line, place, fraction_bits, path_bits, out, clip_out
+):
     mask = line.shape[1] - 1
+    carried = (1 << PHASE_FRACTION_BITS) - 1
     for n in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
             line[channel, place] = samples[n, channel]
             delayed = (place - whole[channel]) & mask
             now = line[channel, delayed] << fraction_bits
             before = line[channel, (delayed - 1) & mask] << fraction_bits
-            product = (now - previous[channel]) * coefficient[channel]
-            total = before + shift_right_half_even(product, PHASE_FRACTION_BITS)
+            total = (before << PHASE_FRACTION_BITS) + remainder[channel]
+            total += (now - previous[channel]) * coefficient[channel]
+            remainder[channel] = total & carried
+            total = shift_right_trunc(total, PHASE_FRACTION_BITS)
             result = saturate(total, path_bits)
             out[n, channel] = result
             clip_out[n, channel] = clip[n, channel] | (result != total)
@@ -57,6 +62,7 @@ class Phase(Block):
         words = np.array([config.phase_word(c) for c in range(config.channels)], dtype=np.int64)
         self.whole, self.coefficient = words.T.copy()
         self._previous = np.zeros(config.channels, dtype=np.int64)
+        self._remainder = np.zeros(config.channels, dtype=np.int64)
         self._line = np.zeros((config.channels, 1 << config.delay_line_log2), dtype=np.int64)
         self._place = 0
 
@@ -81,7 +87,7 @@ class Phase(Block):
         out = np.empty(samples.shape, dtype=np.int64)
         clip_out = np.empty(samples.shape, dtype=bool)
         self._place = _delay(
-            samples, clip, self.coefficient, self.whole, self._previous, self._line, self._place,
+            samples, clip, self.coefficient, self.whole, self._previous, self._remainder, self._line, self._place,
             config.fraction_bits, config.path_bits, out, clip_out,
         )  # fmt: skip
         return out, clip_out
