@@ -286,11 +286,11 @@ class MeterConfig:
             "(fewer elements, a higher sample rate or a larger pulse_wh help)",
         )
         for name, half_ticks in (("pulse_wh", self.pulse_half_ticks), ("test_kh_wh", self.test_half_ticks)):
-            most = 2 * self.tick_wh * ((1 << self.register_bits) - 1)
+            most = self.tick_wh * ((1 << self.register_bits) - 1)
             _require(
-                name, getattr(self, name), half_ticks < 1 << self.register_bits,
+                name, getattr(self, name), 2 * half_ticks < 1 << self.register_bits,
                 f"up to {float(most):.3g} Wh, so that a register holds the ticks of {float(self.tick_wh):g} Wh "
-                "in half a pulse",
+                "in a pulse",
             )
 
     def _check_channel(self, name: str, calibration: ChannelCalibration) -> None:
