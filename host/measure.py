@@ -1,0 +1,450 @@
+"""Runs meters over a source of waveforms, holds them to each other and to the truth, and takes the figures."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from blondel.hdl.config import MeterConfig
+from blondel.sim.afe.adc import IdealAdc
+from blondel.sim.engine import Engine, Events, Record, State, output_names
+from blondel.sim.golden.meter import GoldenMeter
+from blondel.sim.rtl.engine import RtlMeter
+from blondel.sim.source.source import Source
+from blondel.sim.truth import Truth, error_ppm
+
+__all__ = [
+    "ENGINES",
+    "ElementFigures",
+    "EnginesDiffer",
+    "Figures",
+    "Measurement",
+    "Trace",
+    "make_engines",
+    "measure",
+]
+
+#: Engines by name, in the order in which they run.
+ENGINES: dict[str, Callable[[MeterConfig], Engine]] = {"golden": GoldenMeter, "rtl": RtlMeter}
+#: Frames that the engines get at a time.
+CHUNK_FRAMES = 1 << 16
+#: Points of a trace's curves.
+TRACE_POINTS = 300
+#: Cycles of the mains that a trace shows.
+TRACE_CYCLES = 4
+
+_RECORD_NAMES = {
+    Record.GATE: "gate", Record.PENDING: "pending", Record.DELIVERED: "delivered", Record.RECEIVED: "received",
+}  # fmt: skip
+
+
+class EnginesDiffer(Exception):
+    """Two engines did not give the same integers; the message shows the first difference."""
+
+
+def make_engines(config: MeterConfig, which: str) -> dict[str, Engine]:
+    """Make the engines to run: ``golden``, ``rtl`` or ``both``, ready to start without delay."""
+    engines = {name: make(config) for name, make in ENGINES.items() if which in (name, "both")}
+    for engine in engines.values():
+        # The first call compiles or loads code; it is not to count as metering.
+        engine.next(np.zeros((1, config.channels), dtype=np.int32))
+        engine.reset()
+    return engines
+
+
+@dataclass(frozen=True)
+class ElementFigures:
+    """Figures of an element, or of all.
+
+    Parameters
+    ----------
+    delivered_wh, received_wh : float
+        What the registers and residuals took in, in Wh.
+    true_wh : float
+        True net energy (delivered less received), in Wh.
+    error_ppm : float or None
+        Error of the metered net energy, in ppm of the true energy, or of the apparent energy where the
+        power factor is below 0.1; ``None`` where there is no energy.
+    """
+
+    delivered_wh: float
+    received_wh: float
+    true_wh: float
+    error_ppm: float | None
+
+    def to_json(self) -> dict[str, object]:
+        """Return what ``json.dumps`` takes."""
+        return {
+            "delivered_wh": self.delivered_wh,
+            "received_wh": self.received_wh,
+            "true_wh": self.true_wh,
+            "error_ppm": self.error_ppm,
+        }
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a run gave, from the end of the settling on.
+
+    Parameters
+    ----------
+    config : MeterConfig
+        The meter's.
+    settle_frames, frames : int
+        Frames metered before the figures, and for them.
+    elements : tuple of ElementFigures
+        Figures of each element.
+    total : ElementFigures
+        Figures of all elements.
+    pulses : dict of int to int
+        Complete on–off cycles of each pulse output, by the number in its name (10, 100, 1000).
+    counts : int
+        Counts of the counter.
+    flags : dict
+        Indicators that were raised: a bool for each element, or one; ``lost_frames`` is a number.
+    engine : str
+        ``golden``, ``rtl`` or ``both``.
+    bit_exact : bool
+        Whether two engines ran, and agreed.
+    real_time_factor : float
+        Time metered over the time that the engines took for it.
+    """
+
+    config: MeterConfig
+    settle_frames: int
+    frames: int
+    elements: tuple[ElementFigures, ...]
+    total: ElementFigures
+    pulses: dict[int, int]
+    counts: int
+    flags: dict[str, list[bool] | bool | int]
+    engine: str
+    bit_exact: bool
+    real_time_factor: float
+
+    @property
+    def seconds(self) -> float:
+        """Duration, in s, without the settling."""
+        return self.frames / self.config.sample_rate_hz
+
+    @property
+    def settle_s(self) -> float:
+        """Duration of the settling, in s."""
+        return self.settle_frames / self.config.sample_rate_hz
+
+    def to_json(self) -> dict[str, object]:
+        """Return what ``json.dumps`` takes; ``pulse_wh`` is there where it is not the models' 10 Wh."""
+        config = self.config
+        return {
+            "model": config.model or "custom",
+            "line_hz": config.line.hertz,
+            "sample_rate_hz": config.sample_rate_hz,
+            "frames": self.frames,
+            "seconds": self.seconds,
+            "elements": [each.to_json() for each in self.elements],
+            **self.total.to_json(),
+            "pulses": {str(name): count for name, count in self.pulses.items()},
+            "counts": self.counts,
+            "flags": self.flags,
+            "engine": self.engine,
+            **({"bit_exact": True} if self.bit_exact else {}),
+            "real_time_factor": self.real_time_factor,
+            **({} if config.model else {"pulse_wh": config.pulse_wh}),
+        }
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Curves of a run, from the end of the settling on.
+
+    Parameters
+    ----------
+    wave_s : ndarray, (samples,)
+        Time of the waveforms' samples, in s.
+    volts, amps : ndarray, (samples, elements)
+        Waveforms at the meter's terminals, in V and A.
+    time_s : ndarray, (points,)
+        Time of the curves' points, in s; the first is 0.
+    net_wh, delivered_wh, received_wh : ndarray, (points, elements)
+        Energy metered up to each point, in Wh.
+    edges : dict of str to (ndarray, bool)
+        Times of an output's edges, in s, and its level before the first.
+    """
+
+    wave_s: np.ndarray
+    volts: np.ndarray
+    amps: np.ndarray
+    time_s: np.ndarray
+    net_wh: np.ndarray
+    delivered_wh: np.ndarray
+    received_wh: np.ndarray
+    edges: dict[str, tuple[np.ndarray, bool]]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Figures, and the trace where one was asked for."""
+
+    figures: Figures
+    trace: Trace | None
+
+
+def _edge(events: Events, index: int, config: MeterConfig) -> str:
+    if index >= len(events):
+        return "no further edge"
+    frame, level = int(events.frame[index]), bool(events.level[index])
+    name = output_names(config)[events.output[index]]
+    return f"{name} {'rises' if level else 'falls'} after frame {frame} ({frame / config.sample_rate_hz:.6f} s)"
+
+
+def _compare_events(names: list[str], first: Events, second: Events, config: MeterConfig) -> None:
+    if first == second:
+        return
+    both = min(len(first), len(second))
+    same = np.ones(both, dtype=bool)
+    for field in ("frame", "output", "level"):
+        same &= getattr(first, field)[:both] == getattr(second, field)[:both]
+    index = both if same.all() else int(np.argmin(same))
+    seen = [f"{name}: {_edge(events, index, config)}" for name, events in zip(names, (first, second), strict=True)]
+    raise EnginesDiffer(f"the engines differ; {'; '.join(seen)}")
+
+
+def _words(state: State) -> dict[str, int]:
+    """Return a state's integers by what they are."""
+    words = {}
+    for element, records in enumerate(state.energy.tolist()):
+        owner = "total" if element == state.config.elements else f"element {element + 1}"
+        for record, (accumulator, count) in enumerate(records):
+            words[f"{owner}, {_RECORD_NAMES[record]} accumulator"] = accumulator
+            words[f"{owner}, {_RECORD_NAMES[record]} count"] = count
+    for output, (waiting, done) in zip(("pulse outputs", "test pulse", "counter"), state.outputs.tolist(), strict=True):
+        words[f"{output} waiting"] = waiting
+        words[f"{output} done"] = done
+    return words | {"valid frames": state.frames, "lost frames": state.lost}
+
+
+def _compare_states(names: list[str], first: State, second: State, frames: int) -> None:
+    if first == second:
+        return
+    second_words = _words(second)
+    for what, value in _words(first).items():
+        if value != second_words[what]:
+            raise EnginesDiffer(
+                f"the engines differ after {frames} frames; {what}: {names[0]} {value}, {names[1]} {second_words[what]}"
+            )
+
+
+class _Bench:
+    """The engines, fed with the same frames and compared after each chunk."""
+
+    def __init__(self, engines: dict[str, Engine], config: MeterConfig):
+        self._names = list(engines)
+        self._engines = list(engines.values())
+        self._config = config
+        self._events: list[Events] = []
+        self.frames = 0
+        self.seconds = 0.0
+        self.state = self._engines[0].state()
+
+    def next(self, codes: np.ndarray) -> None:
+        start = time.perf_counter()
+        events = [engine.next(codes) for engine in self._engines]
+        self.seconds += time.perf_counter() - start
+        self.frames += len(codes)
+        states = [engine.state() for engine in self._engines]
+        for n in range(1, len(self._engines)):
+            names = [self._names[0], self._names[n]]
+            _compare_events(names, events[0], events[n], self._config)
+            _compare_states(names, states[0], states[n], self.frames)
+        self._events.append(events[0])
+        self.state = states[0]
+
+    @property
+    def events(self) -> Events:
+        return Events.join(self._events)
+
+
+def _marks(config: MeterConfig, settle: int, end: int) -> list[int]:
+    """Return where a trace has its points: whole cycles apart, so that the power's own swing does not show."""
+    cycle = config.sample_rate_hz / config.line.hertz
+    step = math.ceil((end - settle) / TRACE_POINTS / cycle) * cycle
+    # What is left at the end joins the last step.
+    return [settle + round(n * step) for n in range(1, math.floor((end - settle) / step + 0.01))]
+
+
+def _chunks(marks: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield start and length of chunks that end at every mark."""
+    start = 0
+    for mark in marks:
+        while start < mark:
+            count = min(CHUNK_FRAMES, mark - start)
+            yield start, count
+            start += count
+
+
+def _energy_wh(config: MeterConfig, state: State, base: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each element's net, delivered and received energy since ``base``, in Wh."""
+    rows = []
+    for element in range(config.elements):
+        pair = zip(state.delivered_received(element), base.delivered_received(element), strict=True)
+        delivered, received = (now - then for now, then in pair)
+        # Energy that flows back while the direction has not turned yet is the other direction's.
+        delivered, received = max(delivered, 0) + max(-received, 0), max(received, 0) + max(-delivered, 0)
+        rows.append([state.net(element) - base.net(element), delivered, received])
+    return tuple(np.array([[float(lsb * config.product_wh) for lsb in row] for row in rows]).T)
+
+
+class _Outputs:
+    """The outputs' levels over a run."""
+
+    def __init__(self, events: Events, config: MeterConfig, start: int):
+        self._names = output_names(config)
+        self._events = events
+        self._start = start
+
+    def edges(self, name: str) -> tuple[Events, bool]:
+        """Return an output's edges within the figures, and its level before them."""
+        own = self._events.of(self._names.index(name))
+        before = np.searchsorted(own.frame, self._start)
+        # At power-up an element counts as not loaded; all else is off.
+        level = bool(own.level[before - 1]) if before else name.startswith("no_load")
+        return Events(own.frame[before:], own.output[before:], own.level[before:]), level
+
+    def falls(self, name: str) -> int:
+        edges, _ = self.edges(name)
+        return int(np.count_nonzero(~edges.level))
+
+    def rises(self, name: str) -> int:
+        edges, _ = self.edges(name)
+        return int(np.count_nonzero(edges.level))
+
+    def raised(self, name: str) -> bool:
+        """Tell whether an indicator was on; one that only still is on from power-up was not raised."""
+        edges, before = self.edges(name)
+        last = bool(edges.level[-1]) if len(edges) else before
+        return bool(edges.level.any()) or last or (before and self._start > 0)
+
+
+def _flags(outputs: _Outputs, config: MeterConfig, lost: int) -> dict[str, list[bool] | bool | int]:
+    flags: dict[str, list[bool] | bool | int] = {
+        name: [outputs.raised(f"{name}[{element}]") for element in range(config.elements)]
+        for name in ("voltage", "reversed", "overrange", "no_load")
+    }
+    return flags | {"queued": outputs.raised("queued"), "lost_frames": lost}
+
+
+def _element_figures(delivered_wh: float, received_wh: float, true_wh: float, apparent_wh: float) -> ElementFigures:
+    metered_wh = delivered_wh - received_wh
+    error = float(error_ppm(metered_wh, true_wh, apparent_wh)) if apparent_wh > 0 else None
+    return ElementFigures(float(delivered_wh), float(received_wh), float(true_wh), error)
+
+
+
+def _trace(
+    config: MeterConfig,
+    source: Source,
+    outputs: _Outputs,
+    settle_frames: int,
+    frames: int,
+    points: list[tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray]]],
+) -> Trace:
+    rate = config.sample_rate_hz
+    shown = min(frames, math.ceil(TRACE_CYCLES * rate / config.line.hertz))
+    volts, amps = source.samples(settle_frames, shown)
+    curves = np.concatenate([np.zeros((1, 3, config.elements)), [np.stack(energies) for _, energies in points]])
+    edges = {}
+    for name in ("output_10", "output_100", "output_1000", "counter", "test"):
+        events, before = outputs.edges(name)
+        edges[name] = ((events.frame - settle_frames) / rate, before)
+    return Trace(
+        wave_s=np.arange(shown) / rate,
+        volts=volts,
+        amps=amps,
+        time_s=np.array([0, *(frame - settle_frames for frame, _ in points)]) / rate,
+        net_wh=curves[:, 0],
+        delivered_wh=curves[:, 1],
+        received_wh=curves[:, 2],
+        edges=edges,
+    )
+
+
+def measure(
+    config: MeterConfig,
+    source: Source,
+    engines: dict[str, Engine],
+    *,
+    settle_frames: int,
+    frames: int,
+    seed: int = 0,
+    trace: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Measurement:
+    """Meter a source, and compare with the truth.
+
+    The pipeline delays a sample by ``config.path_delay`` frames, so the truth is taken that many frames
+    earlier than the figures.
+
+    Parameters
+    ----------
+    config : MeterConfig
+        The meter's.
+    source : Source
+        Waveforms at the meter's terminals.
+    engines : dict of str to Engine
+        Engines at power-up, by name; all get the same frames.
+    settle_frames : int
+        Frames metered before the figures.
+    frames : int
+        Frames of the figures.
+    seed : int
+        Of the converter's dither. Default 0.
+    trace : bool
+        Whether curves are wanted. Default false.
+    progress : callable(int) or None
+        Called with the number of frames that were metered since it was called last.
+
+    Raises
+    ------
+    EnginesDiffer
+        Two engines gave different integers.
+    """
+    end = settle_frames + frames
+    adc = IdealAdc(config, seed=seed)
+    truth = Truth(config.elements, config.sample_rate_hz, end, period_frames=source.period_frames)
+    first_true, last_true = settle_frames - config.path_delay, end - config.path_delay
+    bench = _Bench(engines, config)
+    base = bench.state
+    marks = [settle_frames, *(_marks(config, settle_frames, end) if trace else ()), end]
+    points = []
+    for start, count in _chunks(marks):
+        volts, amps = source.samples(start, count)
+        truth.add(volts, amps, slice(max(0, first_true - start), max(0, last_true - start)))
+        bench.next(adc.codes(start, volts, amps))
+        if bench.frames == settle_frames:
+            base = bench.state
+        if trace and bench.frames in marks[1:]:
+            points.append((bench.frames, _energy_wh(config, bench.state, base)))
+        if progress is not None:
+            progress(count)
+    outputs = _Outputs(bench.events, config, settle_frames)
+    _, delivered, received = _energy_wh(config, bench.state, base)
+    energies = (delivered, received, truth.energy_wh, truth.apparent_wh)
+    figures = Figures(
+        config=config,
+        settle_frames=settle_frames,
+        frames=frames,
+        elements=tuple(_element_figures(*row) for row in zip(*energies, strict=True)),
+        total=_element_figures(*(each.sum() for each in energies)),
+        pulses={name: outputs.falls(f"output_{name}") for name in (10, 100, 1000)},
+        counts=outputs.rises("counter"),
+        flags=_flags(outputs, config, bench.state.lost - base.lost),
+        engine="both" if len(engines) > 1 else next(iter(engines)),
+        bit_exact=len(engines) > 1,
+        real_time_factor=end / config.sample_rate_hz / bench.seconds,
+    )
+    return Measurement(figures, _trace(config, source, outputs, settle_frames, frames, points) if trace else None)
+

@@ -1,0 +1,204 @@
+"""Pictures of a run: waveforms, power, cumulative energy, pulse edges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MultipleLocator
+
+from blondel.host.files import OutputError, write_whole
+from blondel.host.measure import Figures, Measurement, Trace
+from blondel.host.report import energy_unit
+
+__all__ = ["SUFFIXES", "plot"]
+
+#: Kinds of file that can be drawn, by their names' ends.
+SUFFIXES = (".png", ".svg", ".pdf")
+#: Elements whose waveforms are drawn; the others would make them too small to read.
+WAVEFORMS_MAX = 4
+
+_VOLTS, _AMPS, _TOTAL, _GREY = "#2b6cb0", "#c05621", "#1a202c", "#a0aec0"
+_TIME_UNITS = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
+#: Steps of a time axis that is not in seconds; the last for as long as can be.
+_TIME_STEPS = (0.5, 1, 2, 3, 6, 12, 15, 30, 60, 120, 365, 1e9)
+#: Colours of elements, told apart by people who cannot tell red from green.
+_ELEMENTS = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b7791f", "#0987a0", "#97266d", "#4a5568")
+_PULSES = "#2c5282"
+#: Height of a pulse, where rows are 1 apart.
+_PULSE_HEIGHT = 0.62
+_STYLE = {"linewidth": 1.3}
+
+
+def _dress(axes: Axes, ylabel: str) -> None:
+    axes.set_ylabel(ylabel, fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.grid(True, color="#e2e8f0", linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _limits(peak: float) -> tuple[float, float]:
+    limit = 1.1 * peak if peak > 0 else 1.0
+    return -limit, limit
+
+
+def _waveforms(axes: list[Axes], trace: Trace) -> None:
+    milliseconds = trace.wave_s * 1e3
+    shown, elements = len(axes), trace.volts.shape[1]
+    v_peak, i_peak = np.abs(trace.volts[:, :shown]).max(), np.abs(trace.amps[:, :shown]).max()
+    for element, left in enumerate(axes):
+        right = left.twinx()
+        left.plot(milliseconds, trace.volts[:, element], color=_VOLTS, **_STYLE)
+        right.plot(milliseconds, trace.amps[:, element], color=_AMPS, **_STYLE)
+        _dress(left, "")
+        left.set_ylim(*_limits(v_peak))
+        right.set_ylim(*_limits(i_peak))
+        left.set_xlim(0, 1e3 * (trace.wave_s[-1] + trace.wave_s[1]) if len(trace.wave_s) > 1 else 1)
+        left.set_xlabel("time, ms", fontsize=9)
+        of = f" of {elements}" if elements > shown else ""
+        left.set_title(f"element {element + 1}{of}" if elements > 1 else "waveforms", fontsize=9, loc="left")
+        left.yaxis.set_major_formatter(EngFormatter("V"))
+        right.yaxis.set_major_formatter(EngFormatter("A"))
+        left.tick_params(axis="y", colors=_VOLTS, labelleft=element == 0)
+        right.tick_params(axis="y", colors=_AMPS, labelsize=8, labelright=element == shown - 1)
+        right.spines[:].set_visible(False)
+
+
+def _power(axes: Axes, trace: Trace) -> None:
+    watts = np.diff(trace.net_wh, axis=0) * 3600 / np.diff(trace.time_s)[:, np.newaxis]
+    elements = watts.shape[1]
+    few = elements <= len(_ELEMENTS)
+    for element in range(elements):
+        label = f"element {element + 1}" if few else f"elements 1–{elements}" if element == 0 else None
+        colour = _ELEMENTS[element] if few else _GREY
+        axes.stairs(watts[:, element], trace.time_s, baseline=None, color=colour, label=label, **_STYLE)
+    if elements > 1:
+        axes.stairs(watts.sum(axis=1), trace.time_s, baseline=None, color=_TOTAL, label="total", **_STYLE)
+    axes.axhline(0, color=_GREY, linewidth=0.8, zorder=1)
+    axes.yaxis.set_major_formatter(EngFormatter("W"))
+    _dress(axes, "power")
+
+
+def _energy(axes: Axes, trace: Trace, figures: Figures) -> None:
+    delivered, received = trace.delivered_wh.sum(axis=1), trace.received_wh.sum(axis=1)
+    name, unit = energy_unit(max(delivered.max(), received.max(), abs(figures.total.true_wh)))
+    axes.plot(trace.time_s, delivered / unit, color=_TOTAL, label="delivered", **_STYLE)
+    axes.plot(trace.time_s, received / unit, color=_TOTAL, linestyle=(0, (4, 2)), label="received", **_STYLE)
+    axes.plot(
+        trace.time_s[-1:], [figures.total.true_wh / unit], marker="o", markersize=6, markerfacecolor="none",
+        color=_AMPS, linestyle="none", label="true net", clip_on=False, zorder=3,
+    )  # fmt: skip
+    axes.set_ylim(bottom=min(0.0, 1.05 * figures.total.true_wh / unit))
+    _dress(axes, f"energy, {name}")
+
+
+def _pulses(axes: Axes, trace: Trace, figures: Figures) -> None:
+    config = figures.config
+    wh = config.pulse_wh
+    rows = [
+        ("output_10", f"Output 10\n{wh} Wh", f"{figures.pulses[10]} pulses"),
+        ("output_100", f"Output 100\n{10 * wh} Wh", f"{figures.pulses[100]} pulses"),
+        ("output_1000", f"Output 1000\n{100 * wh} Wh", f"{figures.pulses[1000]} pulses"),
+        ("counter", f"Counter\n{config.counter_wh} Wh", f"{figures.counts} counts"),
+        ("test", f"Test\nKh {config.test_kh_wh:g} Wh", ""),
+    ]
+    for row, (output, _, count) in enumerate(rows):
+        times, before = trace.edges[output]
+        base = len(rows) - 1 - row
+        levels = (np.arange(len(times) + 1) + before) % 2
+        at = np.concatenate([[0.0], times, trace.time_s[-1:]])
+        height = base + _PULSE_HEIGHT * np.append(levels, levels[-1])
+        axes.fill_between(at, base, height, step="post", color=_PULSES, alpha=0.2, linewidth=0)
+        axes.step(at, height, where="post", color=_PULSES, linewidth=1.0)
+        axes.annotate(
+            count, (1.008, base + _PULSE_HEIGHT / 2), xycoords=("axes fraction", "data"), fontsize=8, va="center",
+            annotation_clip=False,
+        )  # fmt: skip
+    axes.set_ylim(-0.2, len(rows) - 0.15)
+    _dress(axes, "")
+    middles = [len(rows) - 1 - row + _PULSE_HEIGHT / 2 for row in range(len(rows))]
+    axes.set_yticks(middles, [label for _, label, _ in rows])
+    axes.grid(False, axis="y")
+
+
+def _time_axis(axes: list[Axes], seconds: float) -> None:
+    unit, factor = next(unit for unit in _TIME_UNITS if seconds >= 3 * unit[1] or unit[1] == 1)
+    for each in axes:
+        each.set_xlim(0, seconds)
+        each.xaxis.set_major_formatter(lambda value, _: f"{value / factor:g}")
+        if factor > 1:
+            step = next(step for step in _TIME_STEPS if seconds / factor / step <= 12)
+            each.xaxis.set_major_locator(MultipleLocator(step * factor))
+        each.tick_params(labelbottom=each is axes[-1])
+    axes[-1].set_xlabel(f"time, {unit}", fontsize=9)
+
+
+def draw(measurement: Measurement) -> Figure:
+    """Draw a measurement's trace.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        Made with ``trace``.
+    """
+    figures, trace = measurement.figures, measurement.trace
+    shown = min(trace.volts.shape[1], WAVEFORMS_MAX)
+    figure = Figure(figsize=(11, 10), dpi=110, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1, 3), hspace=0.02)
+    waves = list(np.ravel(top.subplots(1, shown)))
+    power, energy, pulses = bottom.subplots(3, 1, height_ratios=(1, 1, 1.25))
+    _waveforms(waves, trace)
+    _power(power, trace)
+    _energy(energy, trace, figures)
+    _pulses(pulses, trace, figures)
+    _time_axis([power, energy, pulses], figures.seconds)
+    for axes in (power, energy):
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(1.015, 1.02), fontsize=8, frameon=False, handlelength=1.6
+        )
+    error = figures.total.error_ppm
+    known = "" if error is None else f"   error {error:+.2f} ppm"
+    name = figures.config.model or "Custom meter"
+    figure.suptitle(
+        f"{name}, {figures.config.line.hertz} Hz: {figures.seconds:g} s{known}",
+        fontsize=12, fontweight="bold", x=0.01, ha="left",
+    )  # fmt: skip
+    return figure
+
+
+def plot(measurement: Measurement, path: Path) -> None:
+    """Draw a measurement's trace into a file.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        Made with ``trace``.
+    path : Path
+        Its name ends with one of :data:`SUFFIXES`.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written, or its name says nothing of its kind.
+    """
+    check_suffix(path)
+    figure = draw(measurement)
+    write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower()))
+
+
+def check_suffix(path: Path) -> None:
+    """Find out before long work whether a picture of that name can be drawn.
+
+    Raises
+    ------
+    OutputError
+        It cannot.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"cannot draw {path}: its name must end with {', '.join(SUFFIXES)}")

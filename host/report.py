@@ -1,0 +1,81 @@
+"""What a person reads after a run."""
+
+from __future__ import annotations
+
+import math
+
+from blondel.host.measure import ElementFigures, Figures
+
+__all__ = ["energy_unit", "report"]
+
+#: Significant digits of the largest energy: 0.1 ppm shows.
+DIGITS = 8
+
+_UNITS = (("Wh", 1.0), ("kWh", 1e3), ("MWh", 1e6), ("GWh", 1e9))
+
+
+def energy_unit(largest_wh: float) -> tuple[str, float]:
+    """Return the unit, and its Wh, in which an energy has at most five digits before the point."""
+    return next((unit for unit in _UNITS if largest_wh < 1e5 * unit[1]), _UNITS[-1])
+
+
+def _rows(figures: Figures) -> list[tuple[str, ElementFigures]]:
+    rows = [(f"element {n}", each) for n, each in enumerate(figures.elements, start=1)]
+    return [*rows, ("total", figures.total)]
+
+
+def _energies(figures: Figures) -> list[str]:
+    rows = _rows(figures)
+    largest = max(abs(v) for _, each in rows for v in (each.delivered_wh, each.received_wh, each.true_wh))
+    name, unit = energy_unit(largest)
+    before = math.floor(math.log10(largest / unit)) if largest else 0
+    decimals = min(max(DIGITS - 1 - before, 0), 9)
+    table = [("", f"delivered {name}", f"received {name}", f"true net {name}", "error ppm")]
+    for label, each in rows:
+        # Rounded, then + 0.0: no -0.000.
+        cells = (round(v / unit, decimals) + 0.0 for v in (each.delivered_wh, each.received_wh, each.true_wh))
+        error = "–" if each.error_ppm is None else f"{each.error_ppm:+.2f}"
+        table.append((label, *(f"{cell:.{decimals}f}" for cell in cells), error))
+    widths = [max(len(row[n]) for row in table) for n in range(len(table[0]))]
+    return ["   ".join(f"{cell:{'>' if n else '<'}{widths[n]}}" for n, cell in enumerate(row)) for row in table]
+
+
+def _flags(figures: Figures) -> str:
+    """Name the indicators that were raised."""
+    raised = []
+    for name, value in figures.flags.items():
+        if isinstance(value, list):
+            elements = [str(n) for n, flag in enumerate(value, start=1) if flag]
+            if elements:
+                where = "" if len(value) == 1 else f" (element {', '.join(elements)})"
+                raised.append(name.replace("_", "-") + where)
+        elif value:
+            raised.append(name if value is True else f"{value} {name.replace('_', ' ')}")
+    return ", ".join(raised) or "none"
+
+
+def report(figures: Figures) -> str:
+    """Return the figures of a run as text."""
+    config = figures.config
+    volts = f"{config.line.v_min:g}–{config.line.v_max:g} V {config.line.hertz} Hz"
+    wh = config.pulse_wh
+    pulses = "   ".join(
+        f"Output {name}: {count} × {wh * name // 10} Wh" for name, count in figures.pulses.items()
+    )
+    if figures.bit_exact:
+        engines = f"golden model and RTL agree bit for bit in {figures.settle_frames + figures.frames} frames"
+    else:
+        engines = f"{figures.engine} engine alone"
+    lines = [
+        f"{config.model or 'Custom meter'}: {config.elements} element{'s'[: config.elements > 1]}, "
+        f"{config.class_amps:g} A, {volts}, {config.sample_rate_hz:g} samples/s, {config.sample_bits} bits",
+        f"{figures.seconds:g} s ({figures.frames} frames), after {figures.settle_s:g} s of settling",
+        "",
+        *_energies(figures),
+        "",
+        f"pulses   {pulses}",
+        f"counter  {figures.counts} × {config.counter_wh} Wh",
+        f"flags    {_flags(figures)}",
+        f"engines  {engines}, {figures.real_time_factor:.3g} × real time",
+    ]
+    return "\n".join(lines) + "\n"

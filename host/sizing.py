@@ -1,0 +1,143 @@
+"""A meter for a recording: one of the models where its ratings cover it, else one made to measure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from blondel.hdl.config import LINES, ConfigError, Line, MeterConfig
+from blondel.hdl.model_number import ModelNumber
+from blondel.sim.source.recording import Recording
+
+__all__ = ["Extent", "config_for", "extent"]
+
+#: Samples in which the mains' frequency is looked for.
+_SPECTRUM_FRAMES = 1 << 20
+#: A sine at full scale is 110 % of the class amps, and something more.
+_FULL_SCALE_OVER_CLASS = 1.6
+#: Room above a recording's peak.
+_HEADROOM = 1.05
+#: Pulses of Output 10 per second that its shortest pulses allow: 30 ms on, 30 ms off.
+_PULSES_PER_S = 16
+#: A current that is nowhere is measured as if it were as large as this, in A.
+_LEAST_AMPS = 0.1
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How large a recording is.
+
+    Parameters
+    ----------
+    line_hz : int
+        Nominal frequency of the mains: the nearer of 50 and 60 Hz.
+    v_rms, i_rms : ndarray, (elements,)
+        Voltage and current of each element, less DC, in V and A rms.
+    v_peak, i_peak : float
+        Largest magnitudes, in V and A.
+    """
+
+    line_hz: int
+    v_rms: np.ndarray
+    i_rms: np.ndarray
+    v_peak: float
+    i_peak: float
+
+
+def _line_hz(recording: Recording) -> int:
+    volts = recording.volts[:_SPECTRUM_FRAMES] - recording.volts[:_SPECTRUM_FRAMES].mean(axis=0)
+    # At least a line per hertz, however short the recording is.
+    length = max(len(volts), math.ceil(recording.sample_rate_hz))
+    power = (np.abs(np.fft.rfft(volts * np.hanning(len(volts))[:, np.newaxis], length, axis=0)) ** 2).sum(axis=1)
+    hertz = np.fft.rfftfreq(length, 1 / recording.sample_rate_hz)
+    return max(LINES, key=lambda line_hz: power[np.abs(hertz - line_hz) < 5].sum())
+
+
+def extent(recording: Recording) -> Extent:
+    """Find out how large a recording is."""
+    return Extent(
+        line_hz=_line_hz(recording),
+        v_rms=recording.volts.std(axis=0),
+        i_rms=recording.amps.std(axis=0),
+        v_peak=float(np.abs(recording.volts).max()),
+        i_peak=float(np.abs(recording.amps).max()),
+    )
+
+
+def _model_for(recording: Recording, size: Extent, bits: int) -> MeterConfig | None:
+    """Return the smallest model whose ratings cover the recording."""
+    for amps in (100, 200):
+        if recording.elements > 2:
+            break
+        config = MeterConfig.for_model(
+            ModelNumber(recording.elements, 100, amps, "NC"), size.line_hz,
+            sample_rate_hz=recording.sample_rate_hz, sample_bits=bits,
+        )  # fmt: skip
+        covers_voltage = (config.line.v_min <= size.v_rms).all() and (size.v_rms <= config.line.v_max).all()
+        covers_current = (size.i_rms <= 1.1 * amps).all() and size.i_peak <= config.i_full_scale
+        if covers_voltage and covers_current and size.v_peak <= config.v_full_scale:
+            return config
+    return None
+
+
+def _preferred(value: float) -> float:
+    """Return the smallest of 1, 2, 5 times a power of ten that is not below ``value``."""
+    decade = 10.0 ** math.floor(math.log10(value))
+    return next(m * decade for m in (1, 2, 5, 10) if m * decade >= value)
+
+
+def _made_to_measure(recording: Recording, size: Extent, bits: int) -> MeterConfig:
+    v_rms = size.v_rms[size.v_rms > 0] if size.v_rms.any() else np.array([LINES[size.line_hz].v_nominal])
+    line = Line(size.line_hz, float(f"{0.9 * v_rms.min():.3g}"), float(f"{1.1 * v_rms.max():.3g}"))
+    v_full_scale = _preferred(max(_HEADROOM * size.v_peak, 1.15 * math.sqrt(2) * line.v_max))
+    i_full_scale = _preferred(max(_HEADROOM * size.i_peak, _FULL_SCALE_OVER_CLASS * size.i_rms.max(), _LEAST_AMPS))
+    watts = float((size.v_rms * size.i_rms).sum())
+    pulse_wh = 10 ** max(0, math.ceil(math.log10(max(watts, 1.0) / 3600 / _PULSES_PER_S)))
+    refused = None
+    # A pulse must be more than a few samples carry, and not more than the accumulators hold.
+    for attempt in range(8):
+        try:
+            return MeterConfig(
+                line=line,
+                class_amps=i_full_scale / _FULL_SCALE_OVER_CLASS,
+                elements=recording.elements,
+                sample_rate_hz=recording.sample_rate_hz,
+                sample_bits=bits,
+                v_full_scale=v_full_scale,
+                i_full_scale=i_full_scale,
+                pulse_wh=pulse_wh,
+                counter_wh=10 * pulse_wh,
+            )
+        except ConfigError as error:
+            refused = refused or error
+        if attempt % 2:
+            pulse_wh *= 10
+        else:
+            i_full_scale = _preferred(1.01 * i_full_scale)
+    raise refused
+
+
+def config_for(recording: Recording, bits: int = 24) -> MeterConfig:
+    """Choose a meter for a recording.
+
+    A single or dual element model with the customer's own CTs where the recording is within its line and its
+    current rating; else a configuration of its own (``model`` is ``None``): full scale the next 1, 2 or 5 × 10ⁿ
+    above the peak, the line ±10 % around the measured voltage, pulses that the apparent power does not make
+    queue.
+
+    Parameters
+    ----------
+    recording : Recording
+        What is to be metered.
+    bits : int
+        Bits of a sample. Default 24.
+
+    Raises
+    ------
+    ConfigError
+        No meter can be made for it, by its sample rate or its size.
+    """
+    size = extent(recording)
+    return _model_for(recording, size, bits) or _made_to_measure(recording, size, bits)
