@@ -445,6 +445,11 @@ class MeterConfig:
         a = math.sin(omega * (1 - part) / 2) / math.sin(omega * (1 + part) / 2)
         return whole, round(a * (1 << PHASE_FRACTION_BITS))
 
+    @property
+    def factor_bits(self) -> int:
+        """Width of the multiplier's second factor: a calibrated sample, or the word of a phase or a gain."""
+        return max(self.path_bits, PHASE_FRACTION_BITS, GAIN_FRACTION_BITS - 1)
+
     def gain_word(self, channel: int) -> int:
         """Return a channel's gain less one, × 2**24, signed(23): 1.25 becomes the next smaller one."""
         word = round((self.channel_calibration(channel).gain - 1) * (1 << GAIN_FRACTION_BITS))

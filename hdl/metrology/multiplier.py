@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from blondel.hdl.config import MeterConfig
 
 __all__ = ["Multiplier", "MultiplierSignature"]
@@ -16,20 +17,21 @@ class MultiplierSignature(wiring.Signature):
     Parameters
     ----------
     config : MeterConfig
-        Gives the widths: ``a`` holds the difference of two calibrated samples, ``b`` one of them.
+        Gives the widths: ``a`` holds the difference of two calibrated samples, ``b`` one of them or a
+        calibration word.
 
     Members
     -------
     valid : Out(1)
         Asks for a product; stays, with ``a`` and ``b``, until ``ready``.
     a : Out(signed(path_bits + 1))
-    b : Out(signed(path_bits))
+    b : Out(signed(factor_bits))
         The factors.
     ready : In(1)
         The factors are taken in this clock.
     done : In(1)
         ``product`` is there, in this clock only.
-    product : In(signed(2 * path_bits + 1))
+    product : In(signed(path_bits + 1 + factor_bits))
         ``a × b``, exact.
     """
 
@@ -38,10 +40,10 @@ class MultiplierSignature(wiring.Signature):
             {
                 "valid": Out(1),
                 "a": Out(signed(config.path_bits + 1)),
-                "b": Out(signed(config.path_bits)),
+                "b": Out(signed(config.factor_bits)),
                 "ready": In(1),
                 "done": In(1),
-                "product": In(signed(2 * config.path_bits + 1)),
+                "product": In(signed(config.path_bits + 1 + config.factor_bits)),
             }
         )
 
@@ -79,10 +81,10 @@ class Multiplier(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        bits = self._config.path_bits
-        a = Signal(signed(bits + 1), reset_less=True)
-        b = Signal(signed(bits), reset_less=True)
-        product = Signal(signed(2 * bits + 1), reset_less=True)
+        config = self._config
+        a = Signal(signed(config.path_bits + 1), reset_less=True)
+        b = Signal(signed(config.factor_bits), reset_less=True)
+        product = Signal(signed(config.path_bits + 1 + config.factor_bits), reset_less=True)
         m.d.sync += product.eq(a * b)
 
         served = 0

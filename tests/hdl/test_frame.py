@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def sample_streams(config):
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(samples=sample_streams(DUAL), throttle=st.one_of(st.none(), st.randoms(use_true_random=False)))
+@given(samples=sample_streams(DUAL), throttle=st.one_of(st.none(), st.integers(0, 1 << 32).map(random.Random)))
 def test_a_frame_passes_only_whole(samples, throttle):
     rows, ok = frames_of(samples, DUAL)
     run = run_stage(DUAL, Frame(DUAL), samples, outputs=rows.size, throttle=throttle)
