@@ -58,6 +58,9 @@ def shift_right(value: Value, shift: int, rounding: Rounding) -> Value:
         Combinational.
     """
     value = Value.cast(value)
+    if shift >= len(value):
+        # Of all that is left the sign is one bit.
+        value = value | Const(0, signed(shift + 1))
     floor = value[shift:].as_signed()
     if shift == 0 or rounding is Rounding.TRUNC:
         return floor
