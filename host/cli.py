@@ -1,0 +1,456 @@
+"""The ``blondel`` command."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.metadata
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from blondel.hdl.config import LINE_FREQUENCY_RANGE_HZ, LINES, ConfigError, MeterConfig
+from blondel.hdl.model_number import ModelNumber
+from blondel.host.files import OutputError, check_writable, write_whole
+from blondel.host.texts import TEXTS
+
+if TYPE_CHECKING:
+    from blondel.sim.source.source import Source
+
+__all__ = ["main"]
+
+#: Exit statuses.
+OK, FAILED, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+#: Longest run, in s: three years.
+SECONDS_MAX = 1e8
+#: Rated current may be exceeded by this factor (data sheet).
+RATED_MAX = 1.1
+
+
+class InputError(Exception):
+    """What the user asks for cannot be done; the message is one line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        hint = "" if "('blondel" in message else f" ('{self.prog} --help' explains)"
+        raise InputError(" ".join(message.split()) + hint)
+
+
+def _say(kind: str, message: str) -> None:
+    print(f"blondel: {kind}: {message}", file=sys.stderr)
+
+
+# ---- arguments -----------------------------------------------------------------------------------
+
+
+def _argument(parse: Callable[[str], object]) -> Callable[[str], object]:
+    """Let argparse show a ValueError's own message."""
+
+    def convert(text: str) -> object:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is not a number")
+    return value
+
+
+def _bounded(low: float, high: float, unit: str = "") -> Callable[[str], object]:
+    def parse(text: str) -> float:
+        value = _number(text)
+        if not low <= value <= high:
+            raise ValueError(f"{text} is out of range; allowed: {low:g} to {high:g}{unit}")
+        return value
+
+    return _argument(parse)
+
+
+def _whole(low: int, high: int) -> Callable[[str], object]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a whole number") from None
+        if not low <= value <= high:
+            raise ValueError(f"{text} is out of range; allowed: {low} to {high}")
+        return value
+
+    return _argument(parse)
+
+
+def _numbers(text: str) -> list[float]:
+    return [_number(part) for part in text.split(",")]
+
+
+def _power_factors(text: str) -> list[str]:
+    from blondel.sim.source.loads import power_factor
+
+    for part in text.split(","):
+        power_factor(part)
+    return text.split(",")
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", type=_argument(ModelNumber.parse), help="for example MDNCT-2SC")
+    parser.add_argument(
+        "--line", type=int, choices=sorted(LINES, reverse=True), default=60,
+        help="60 (108–132 V) or 50 Hz (216–264 V); default 60",
+    )  # fmt: skip
+
+
+def _add_samples(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sample-rate", metavar="HZ", type=_argument(_number), default=8000.0, help="default 8000")
+    _add_bits(parser)
+
+
+def _add_bits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bits", metavar="N", type=_whole(16, 24), default=24, help="bits of a sample; default 24")
+
+
+def _add_measurement(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--engine", choices=("rtl", "golden", "both"), default="both",
+        help="the generated design, the golden model, or both, compared bit for bit; default both",
+    )  # fmt: skip
+    parser.add_argument(
+        "--settle", metavar="S", type=_bounded(0, SECONDS_MAX, " s"),
+        help="seconds metered before the figures start; default: what the offset tracking needs, 16 windows "
+        "of about a second",
+    )  # fmt: skip
+    parser.add_argument("--seed", metavar="N", type=_whole(0, 2**63), default=0, help="of all randomness; default 0")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--plot", metavar="FILE.png", type=Path, help="draw waveforms, power, energy and pulse edges")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="blondel", allow_abbrev=False,
+        description="An open electricity meter core: data sheets, simulated and replayed metering, Verilog.",
+        epilog="exit status: 0 done, 1 the engines differ or cannot run, 2 bad input, 130 interrupted",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"blondel {importlib.metadata.version('blondel')}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], what: str, **more: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=what, description=what, allow_abbrev=False, **more)
+        command.set_defaults(run=run)
+        return command
+
+    add("models", _models, "list the models")
+
+    command = add("describe", _describe, "print a model's data sheet")
+    _add_model(command)
+    command.add_argument("--lang", choices=tuple(TEXTS), default="en", help="language; default en")
+
+    command = add(
+        "run", _run, "meter a simulated load",
+        epilog="A negative current is a CT turned round; write --amps=-5,10 where the first is negative.",
+    )  # fmt: skip
+    _add_model(command)
+    command.add_argument("--volts", metavar="V", type=_argument(_number), help="line to neutral, rms; default nominal")
+    low, high = LINE_FREQUENCY_RANGE_HZ
+    command.add_argument("--hertz", metavar="F", type=_bounded(low, high, " Hz"), help="default nominal")
+    command.add_argument(
+        "--amps", metavar="A[,A]", type=_argument(_numbers), help="rms, of all elements or of each; default 10"
+    )
+    command.add_argument(
+        "--pf", metavar="PF[,PF]", type=_argument(_power_factors), help="power factor: 1 (default), 0.5lag, 0.866lead"
+    )
+    command.add_argument("--household", action="store_true", help="a household's appliances in place of --amps, --pf")
+    command.add_argument(
+        "--seconds", metavar="S", type=_bounded(0, SECONDS_MAX, " s"), default=60.0, help="after settling; default 60"
+    )
+    _add_samples(command)
+    _add_measurement(command)
+
+    command = add(
+        "replay", _replay, "meter recorded waveforms",
+        epilog="A negative --i-scale turns the CT round: --i-scale=-1.",
+    )  # fmt: skip
+    command.add_argument(
+        "files", metavar="FILE", type=Path, nargs="+", help="NPZ, CSV or COMTRADE (.cfg); one for each element"
+    )
+    command.add_argument(
+        "--model", metavar="MODEL", type=_argument(ModelNumber.parse),
+        help="default: a model that covers the recording, else a meter made to measure",
+    )  # fmt: skip
+    command.add_argument("--repeat", metavar="N", type=_whole(1, 10**9), default=1, help="times to play it; default 1")
+    command.add_argument("--v-scale", metavar="X", type=_argument(_number), default=1.0, help="volts per recorded volt")
+    command.add_argument("--i-scale", metavar="X", type=_argument(_number), default=1.0, help="amps per recorded amp")
+    for kind in ("v", "i"):
+        command.add_argument(
+            f"--{kind}-channel", metavar="NAME[,NAME]", type=_names,
+            help="channel by name or number (from 1), of all elements or of each",
+        )  # fmt: skip
+    _add_bits(command)
+    _add_measurement(command)
+
+    command = add("verilog", _verilog, "write a model's core as Verilog, with its ports described")
+    _add_model(command)
+    command.add_argument("-o", "--output", metavar="FILE.v", type=Path, help="default: standard output")
+    _add_samples(command)
+    return parser
+
+
+# ---- commands ------------------------------------------------------------------------------------
+
+
+def _models(args: argparse.Namespace) -> int:
+    print(f"{'Model':<11}{'Elements':<10}{'Counter':<10}{'CT':<14}")
+    kinds = {"SC": "solid-core", "SP": "split-core", "NC": "no CT"}
+    for model in ModelNumber.all():
+        elements = {1: "single", 2: "dual"}[model.elements]
+        counter = f"{model.counter_wh / 1000:g} kWh"
+        print(f"{model!s:<11}{elements:<10}{counter:<10}{model.ct_amps} A {kinds[model.ct_kind]}")
+    return OK
+
+
+def _describe(args: argparse.Namespace) -> int:
+    from blondel.host.describe import describe
+
+    print(describe(MeterConfig.for_model(args.model, args.line), args.lang), end="")
+    return OK
+
+
+def _verilog(args: argparse.Namespace) -> int:
+    from blondel.hdl.verilog import convert
+
+    config = MeterConfig.for_model(
+        args.model, args.line, sample_rate_hz=args.sample_rate, sample_bits=args.bits
+    )
+    if args.output is None:
+        print(convert(config), end="")
+        return OK
+    check_writable(args.output)
+    text = convert(config)
+    write_whole(args.output, lambda file: file.write(text.encode()))
+    return OK
+
+
+def _for_each(name: str, given: list, config: MeterConfig) -> list:
+    """Return one value for each element, of one for all or of one for each."""
+    if len(given) not in (1, config.elements):
+        allowed = "1" if config.elements == 1 else f"1 or {config.elements}"
+        raise InputError(f"{name} has {len(given)} values; allowed for {config.model}: {allowed}")
+    return given * (config.elements // len(given))
+
+
+def _run(args: argparse.Namespace) -> int:
+    config = MeterConfig.for_model(
+        args.model, args.line, sample_rate_hz=args.sample_rate, sample_bits=args.bits
+    )
+    line = config.line
+    volts = line.v_nominal if args.volts is None else args.volts
+    if not line.v_min <= volts <= line.v_max:
+        raise InputError(
+            f"{volts:g} V is outside the model's line; allowed at {line.hertz} Hz: {line.v_min:g} to {line.v_max:g} V"
+        )
+    hertz = float(line.hertz) if args.hertz is None else args.hertz
+    frames = round(args.seconds * config.sample_rate_hz)
+    if frames < 1:
+        raise InputError(f"--seconds {args.seconds:g} is less than a sample, {1 / config.sample_rate_hz:g} s")
+    source = _household(args, config, volts, hertz) if args.household else _bench(args, config, volts, hertz)
+    settle = config.settle_s if args.settle is None else args.settle
+    return _measure(args, config, source, config.frames_in(settle), frames)
+
+
+def _bench(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Source:
+    """Return a test bench's sines."""
+    from blondel.sim.source.loads import Sine
+    from blondel.sim.source.mains import Mains
+    from blondel.sim.source.service import Service
+
+    amps = _for_each("--amps", args.amps or [10.0], config)
+    factors = _for_each("--pf", args.pf or ["1"], config)
+    for element, each in enumerate(amps, start=1):
+        if abs(each) > RATED_MAX * config.class_amps:
+            _say(
+                "warning",
+                f"element {element}: {abs(each):g} A is more than 110 % of the {config.class_amps:g} A that "
+                f"{config.model} is rated for; it shows overrange",
+            )
+    loads = [[Sine(each, factor)] for each, factor in zip(amps, factors, strict=True)]
+    return Service(Mains(volts=volts, hertz=hertz), loads, sample_rate_hz=config.sample_rate_hz)
+
+
+def _household(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Source:
+    from blondel.sim.source.household import household
+
+    for name in ("amps", "pf"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--household brings its own loads: leave out --{name}")
+    return household(config, volts, hertz, seed=args.seed)
+
+
+def _replay(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from blondel.host.sizing import config_for, extent
+    from blondel.sim.source.recording import Recording
+
+    try:
+        recording = Recording.read(
+            *args.files, v_scale=args.v_scale, i_scale=args.i_scale, v_channel=args.v_channel, i_channel=args.i_channel
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if args.model is None:
+        config = config_for(recording, args.bits)
+        if config.model is None:
+            _say(
+                "note",
+                f"no model covers this recording; a meter made to measure: {config.elements} × "
+                f"{config.v_full_scale:g} V, {config.i_full_scale:g} A peak, {config.pulse_wh} Wh per pulse",
+            )
+    else:
+        size = extent(recording)
+        config = MeterConfig.for_model(
+            args.model, size.line_hz, sample_rate_hz=recording.sample_rate_hz, sample_bits=args.bits
+        )
+        if config.elements != recording.elements:
+            raise InputError(
+                f"model {config.model} has {config.elements} elements; the recordings have {recording.elements}"
+            )
+        _warn_of_clipping("v", size.v_peak, config.v_full_scale, args.v_scale, "V")
+        _warn_of_clipping("i", size.i_peak, config.i_full_scale, args.i_scale, "A")
+    settle = config.frames_in(config.settle_s if args.settle is None else args.settle)
+    # The settling ends where the recording begins.
+    source = Recording(
+        np.roll(recording.volts, settle, axis=0), np.roll(recording.amps, settle, axis=0), recording.sample_rate_hz
+    )
+    return _measure(args, config, source, settle, args.repeat * recording.period_frames)
+
+
+def _warn_of_clipping(kind: str, peak: float, full_scale: float, scale: float, unit: str) -> None:
+    if peak > full_scale:
+        # Rounded down, to two digits.
+        fits = scale * full_scale / peak
+        step = 10.0 ** (math.floor(math.log10(abs(fits))) - 1)
+        fits = math.copysign(math.floor(abs(fits) / step) * step, fits)
+        _say(
+            "warning",
+            f"the recording's peak of {peak:.6g} {unit} is beyond full scale, {full_scale:g} {unit}, and is clipped; "
+            f"--{kind}-scale={fits:.2g} would fit",
+        )
+
+
+def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, settle_frames: int, frames: int) -> int:
+    from blondel.host.measure import EnginesDiffer, make_engines, measure
+    from blondel.host.report import report
+    from blondel.sim.rtl.engine import CompileError
+
+    if args.plot is not None:
+        from blondel.host.plot import check_suffix, plot
+
+        check_suffix(args.plot)
+        check_writable(args.plot)
+    if args.json:
+        _say("note", f"the figures start after {settle_frames / config.sample_rate_hz:g} s of settling")
+    try:
+        with _status("making the engines …"):
+            engines = make_engines(config, args.engine)
+        with _progress(settle_frames + frames) as progress:
+            measurement = measure(
+                config, source, engines, settle_frames=settle_frames, frames=frames, seed=args.seed,
+                trace=args.plot is not None, progress=progress,
+            )  # fmt: skip
+    except (EnginesDiffer, CompileError) as error:
+        _say("error", str(error))
+        return FAILED
+    if args.plot is not None:
+        plot(measurement, args.plot)
+    if args.json:
+        print(json.dumps(measurement.figures.to_json(), indent=2, allow_nan=False))
+    else:
+        print(report(measurement.figures), end="")
+    return OK
+
+
+@contextlib.contextmanager
+def _status(text: str) -> Iterator[None]:
+    """Show on a terminal what takes a while."""
+    shown = sys.stderr.isatty()
+    if shown:
+        print(text, end="\r", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if shown:
+            print(" " * len(text), end="\r", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _progress(frames: int) -> Iterator[Callable[[int], object]]:
+    """Show on a terminal how far long work is."""
+    from tqdm import tqdm
+
+    # disable=None: not where standard error is no terminal.
+    with tqdm(total=frames, desc="metering", unit="frames", unit_scale=True, delay=1, disable=None, leave=False) as bar:
+        yield bar.update
+
+
+# ---- the command -----------------------------------------------------------------------------------
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : list of str or None
+        Arguments. Default: the command line's.
+
+    Returns
+    -------
+    int
+        Exit status: 0 done, 1 the engines differ or cannot run, 2 bad input, 130 interrupted, 141
+        whoever read the output stopped.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that has no Ω gets a question mark.
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        args = _parser().parse_args(argv)
+        status = args.run(args)
+        sys.stdout.flush()
+        return status
+    except (InputError, ConfigError, OutputError) as error:
+        _say("error", str(error))
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        _say("error", "interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return BROKEN_PIPE
+    except OSError as error:
+        _drop_output()
+        _say("error", f"cannot write the output: {error.strerror or error}")
+        return BAD_INPUT
+
+
+def _drop_output() -> None:
+    """Let the interpreter's last flush of standard output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
