@@ -1,0 +1,409 @@
+"""Energy: products become delivered and received energy, in registers that lose none of it."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from blondel.hdl.config import MeterConfig
+from blondel.hdl.fixed import clog2
+from blondel.hdl.items import energy_item, frame_item
+from blondel.hdl.link.record import RecordSignature
+
+__all__ = ["Energy", "RecordKind"]
+
+
+class RecordKind(enum.IntEnum, shape=2):
+    """Records of an element; record ``k`` of element ``e`` has index ``4 × e + k``.
+
+    The total comes after the last element and has the last two only. Its ``RECEIVED`` has no
+    accumulator of its own, its ``DELIVERED`` holds what is beyond the last tick.
+    """
+
+    #: Energy of the current window, until it is seen to be a load; loaded, seen, direction (bits 0, 1, 2).
+    GATE = 0
+    #: Energy not committed to a register; quanta that the no-load gate withheld, two's complement.
+    PENDING = 1
+    #: Delivered energy beyond the last quantum; the register.
+    DELIVERED = 2
+    #: Received energy beyond the last quantum; the register.
+    RECEIVED = 3
+
+
+class Word(enum.IntEnum):
+    """Words of the accumulators' memory that follow the total's records."""
+
+    #: The start energy less one.
+    START = 0
+    #: The hysteresis less one.
+    TURN = 1
+    #: The quantum, negative and positive.
+    QUANTUM_NEGATIVE = 2
+    QUANTUM = 3
+    #: The tick, negative.
+    TICK_NEGATIVE = 4
+    #: An element's pending energy, before it is committed.
+    SCRATCH = 5
+
+
+class Addend(enum.IntEnum):
+    """What the adder adds to the word that the memory shows."""
+
+    ZERO = 0
+    PRODUCT = 1
+    RESULT = 2
+    #: One's complement; the carry makes it the negative.
+    RESULT_NEGATIVE = 3
+
+
+class Energy(wiring.Component):
+    """Add each element's products up, and count quanta of delivered and of received energy.
+
+    The direction is the sign of net energy: what flows back is held as pending until it exceeds the
+    hysteresis, and is then committed whole to the other register, from the turning point on. An element
+    counts as loaded from the moment at which a window's net energy reaches the start energy until a
+    whole window has passed in which it did not; while it is not loaded nothing is committed, and quanta
+    are withheld where the pending energy would grow beyond the hysteresis.
+
+    Every LSB is in exactly one place. For each element, at each frame's end, with Q for the quantum::
+
+        Σ products == delivered − received + pending + withheld × Q
+        delivered  == DELIVERED.accumulator + DELIVERED.count × Q        (received likewise)
+
+    The total's counts are the sums of the elements', and its accumulator and ticks are the sum of what
+    was committed as delivered: ``accumulator + ticks × tick``. A register takes one quantum a frame at
+    most, the rest waits in the accumulator; a quantum is more than a frame can add for long.
+
+    One adder passes over the records, which are in block RAM with the thresholds beside them; an element
+    takes 13 clocks. Each valid frame rewrites every record, so a frame that finds ``freeze`` high for the
+    first time leaves the old records where they are and writes to the memory's other half.
+
+    Parameters
+    ----------
+    config : MeterConfig
+        Uses ``elements``, ``product_bits``, ``accumulator_bits``, ``register_bits``, ``quantum``,
+        ``hysteresis``, ``start_energy``, ``tick``.
+
+    Members
+    -------
+    i : In(stream of energy_item)
+        Products, LSB of energy, signed(product_bits).
+    o : Out(stream of frame_item)
+        One for each frame, after its last element.
+    freeze : In(1)
+        Keeps what ``records`` shows. A frame that begins while it is high changes nothing there, but is
+        metered: several reads after raising it are from one and the same frame.
+    records : In(RecordSignature(element_bits + 2))
+        :class:`RecordKind`. Accesses take place between frames. Writing sets what is shown and what is
+        metered; accumulators must stay below the sum of hysteresis, quantum and 16 products (the
+        total's: a tick, or that for each element).
+    reversed : Out(elements)
+        1 where an element is loaded and its energy is received. Changes when ``o`` is taken.
+    no_load : Out(elements)
+        1 where an element is not loaded. Changes when ``o`` is taken.
+
+    Attributes
+    ----------
+    latency : int
+        Clocks from the acceptance of a valid frame's last item to ``o`` being valid.
+    accumulators, counts : Memory
+        The records, for proofs: word ``8 × e + 4 × half + k`` has record ``k`` of element ``e``.
+    """
+
+    latency = 11
+
+    def __init__(self, config: MeterConfig):
+        self._config = config
+        constants = {
+            Word.START: config.start_energy - 1,
+            Word.TURN: config.hysteresis - 1,
+            Word.QUANTUM_NEGATIVE: -config.quantum,
+            Word.QUANTUM: config.quantum,
+            Word.TICK_NEGATIVE: -config.tick,
+            Word.SCRATCH: 0,
+        }
+        words = 8 * (config.elements + 1)
+        self.accumulators = Memory(
+            shape=signed(config.accumulator_bits),
+            depth=words + len(constants),
+            init=[0] * words + [constants[word] for word in Word],
+            attrs={"ram_style": "block"},
+        )
+        self.counts = Memory(
+            shape=unsigned(config.register_bits), depth=words, init=[], attrs={"ram_style": "block"}
+        )
+        super().__init__(
+            {
+                "i": In(stream.Signature(energy_item(config))),
+                "o": Out(stream.Signature(frame_item())),
+                "freeze": In(1),
+                "records": In(RecordSignature(config.element_bits + 2)),
+                "reversed": Out(config.elements),
+                "no_load": Out(config.elements, init=(1 << config.elements) - 1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.accumulators = self.accumulators
+        m.submodules.counts = self.counts
+        read, write = self.accumulators.read_port(), self.accumulators.write_port()
+        count_read, count_write = self.counts.read_port(), self.counts.write_port()
+        total = config.elements
+        index_bits = clog2(config.elements + 2)
+
+        # Of the item; the product stays on the stream until it was needed for the last time.
+        element = Signal(index_bits, reset_less=True)
+        window = Signal(reset_less=True)
+        last = element == total - 1
+
+        # What is known of the element. The first three are its flags, see RecordKind.GATE.
+        loaded, seen, direction = (Signal(name=name, reset_less=True) for name in ("loaded", "seen", "direction"))
+        received, commit, withhold = (Signal(name=name, reset_less=True) for name in ("received", "commit", "withhold"))
+        up, down = Signal(reset_less=True), Signal(reset_less=True)
+        own, other = Cat(received, Const(1, 1)), Cat(~received, Const(1, 1))
+        flags = Signal(3)
+        m.d.comb += flags.eq(Cat(Mux(window, seen, loaded), seen & ~window, Mux(commit, received, direction)))
+
+        # Each output has a shadow: the elements' bits go in at one end, and have moved on by as many
+        # places as there are elements when the frame ends.
+        shadow_reversed = Signal.like(self.reversed)
+        shadow_no_load = Signal.like(self.no_load)
+
+        # Which half of the memory has the live records; `held`: the outside sees the other half; `moving`:
+        # this frame writes to the other half. `served`: the last thing done was a record access.
+        live, held, moving, under_way, served = Signal(), Signal(), Signal(), Signal(), Signal()
+        # After the first element's turn the total is in the half that is written.
+        total_half = live ^ (moving & (element != 0))
+
+        # `place`: the record whose count the memory shows in the next clock, and that `store` stores then.
+        place = Signal(data.StructLayout({"kind": 2, "element": index_bits}))
+        target = Signal.like(place, reset_less=True)
+        place_half, target_half = Signal(), Signal()
+        store, store_count = Signal(), Signal()
+        m.d.sync += [target.eq(place), store.eq(0), store_count.eq(0)]
+        m.d.comb += [
+            place.element.eq(element),
+            place_half.eq(live),
+            target_half.eq(live ^ moving),
+            read.addr.eq(count_read.addr),
+            write.addr.eq(count_write.addr),
+            write.en.eq(store),
+            count_read.addr.eq(Cat(place.kind, place_half, place.element)),
+            count_write.addr.eq(Cat(target.kind, target_half, target.element)),
+            count_write.en.eq(store_count),
+        ]
+
+        # Two adders: the word that the memory shows, and the result of the step before or the product;
+        # the count that the memory shows, and a step up or down.
+        result = Signal(signed(config.accumulator_bits), reset_less=True)
+        addend = Signal(range(len(Addend)))
+        second = Signal(signed(config.accumulator_bits))
+        total_sum = Signal(signed(config.accumulator_bits))
+        with m.Switch(addend):
+            with m.Case(Addend.PRODUCT):
+                m.d.comb += second.eq(self.i.payload.product)
+            with m.Case(Addend.RESULT):
+                m.d.comb += second.eq(result)
+            with m.Case(Addend.RESULT_NEGATIVE):
+                m.d.comb += second.eq(~result)
+        m.d.comb += [
+            total_sum.eq(read.data + second + (addend == Addend.RESULT_NEGATIVE)),
+            write.data.eq(result),
+            count_write.data.eq(count_read.data + Cat(up | down, down.replicate(config.register_bits - 1))),
+            self.records.rdata.accumulator.eq(read.data),
+            self.records.rdata.count.eq(count_read.data),
+        ]
+        below_zero = total_sum[-1]
+        # Where the memory shows T − 1, the sum is below zero if the result's magnitude is T or more.
+        against_threshold = addend.eq(Mux(result[-1], Addend.RESULT, Addend.RESULT_NEGATIVE))
+
+        def word(kind, half, of):
+            return Cat(kind, half, of)
+
+        def constant(which):
+            return 8 * (total + 1) + which
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [place.kind.eq(RecordKind.GATE), place.element.eq(self.i.payload.element)]
+                with m.If(self.records.valid & ~under_way & ~(served & self.i.valid)):
+                    m.d.comb += [
+                        place.eq(self.records.index),
+                        place_half.eq(live ^ held),
+                    ]
+                    m.d.sync += served.eq(1)
+                    m.next = "ACCESS"
+                with m.Elif(self.i.valid):
+                    m.d.sync += [
+                        element.eq(self.i.payload.element),
+                        window.eq(self.i.payload.window),
+                        served.eq(0),
+                        under_way.eq(1),
+                    ]
+                    with m.If(self.i.payload.ok):
+                        with m.If(~under_way):
+                            m.d.sync += [moving.eq(self.freeze & ~held), held.eq(held & self.freeze)]
+                        m.next = "WINDOW"
+                    with m.Else():
+                        m.d.comb += self.i.ready.eq(1)
+                        with m.If(self.i.payload.element == total - 1):
+                            m.next = "OUTPUT"
+            with m.State("WINDOW"):
+                m.d.comb += [
+                    addend.eq(Mux(count_read.data[1], Addend.ZERO, Addend.PRODUCT)),
+                    read.addr.eq(constant(Word.START)),
+                ]
+                m.d.sync += [
+                    result.eq(total_sum),
+                    Cat(loaded, seen, direction).eq(count_read.data),
+                    Cat(up, down).eq(0),
+                ]
+                m.next = "START"
+            with m.State("START"):
+                m.d.comb += [
+                    against_threshold,
+                    read.addr.eq(word(RecordKind.PENDING, live, element)),
+                    place.kind.eq(RecordKind.GATE),
+                ]
+                m.d.sync += [seen.eq(seen | below_zero), loaded.eq(loaded | below_zero), store.eq(1)]
+                with m.If(window):
+                    m.d.sync += result.eq(0)
+                m.next = "PENDING"
+            with m.State("PENDING"):
+                m.d.comb += [
+                    self.i.ready.eq(1),
+                    addend.eq(Addend.PRODUCT),
+                    read.addr.eq(constant(Word.TURN)),
+                ]
+                m.d.sync += [result.eq(total_sum), store.eq(1)]
+                m.next = "TURN"
+            with m.State("TURN"):
+                m.d.comb += [
+                    write.addr.eq(constant(Word.SCRATCH)),
+                    against_threshold,
+                    read.addr.eq(
+                        Mux(result[-1], Const(constant(Word.QUANTUM)), Const(constant(Word.QUANTUM_NEGATIVE)))
+                    ),
+                    place.kind.eq(RecordKind.GATE),
+                ]
+                m.d.sync += [
+                    received.eq(result[-1]),
+                    commit.eq(loaded & ((result[-1] == direction) | below_zero)),
+                    withhold.eq(~loaded & below_zero),
+                    store_count.eq(1),
+                ]
+                m.next = "WITHHOLD"
+            with m.State("WITHHOLD"):
+                m.d.comb += [
+                    count_write.data[:3].eq(flags),
+                    addend.eq(Addend.RESULT),
+                    read.addr.eq(word(other, live, element)),
+                    place.kind.eq(RecordKind.PENDING),
+                ]
+                with m.If(withhold):
+                    m.d.sync += result.eq(total_sum)
+                with m.If(commit):
+                    m.d.sync += result.eq(0)
+                m.d.sync += [
+                    up.eq(withhold & ~received),
+                    down.eq(withhold & received),
+                    shadow_reversed.eq(Cat(shadow_reversed[1:], flags[0] & flags[2])),
+                    shadow_no_load.eq(Cat(shadow_no_load[1:], ~flags[0])),
+                    store.eq(1),
+                    store_count.eq(1),
+                ]
+                m.next = "OTHER"
+            with m.State("OTHER"):
+                m.d.comb += read.addr.eq(constant(Word.QUANTUM_NEGATIVE))
+                m.d.sync += result.eq(total_sum)
+                m.next = "OTHER QUANTUM"
+            with m.State("OWN"):
+                with m.If(commit):
+                    m.d.comb += addend.eq(Mux(received, Addend.RESULT_NEGATIVE, Addend.RESULT))
+                m.d.comb += read.addr.eq(constant(Word.QUANTUM_NEGATIVE))
+                m.d.sync += result.eq(total_sum)
+                m.next = "OWN QUANTUM"
+            # One register, then the other: a quantum, if there is one; then the pending energy again.
+            for name, kind in (("OTHER", other), ("OWN", own)):
+                with m.State(f"{name} QUANTUM"):
+                    m.d.comb += [
+                        addend.eq(Addend.RESULT),
+                        read.addr.eq(constant(Word.SCRATCH)),
+                        place.kind.eq(kind),
+                    ]
+                    with m.If(~below_zero):
+                        m.d.sync += result.eq(total_sum)
+                    m.d.sync += [up.eq(~below_zero), down.eq(0), store.eq(1), store_count.eq(1)]
+                    m.next = f"{name} TOTAL"
+                with m.State(f"{name} TOTAL"):
+                    m.d.comb += [place.kind.eq(kind), place.element.eq(total), place_half.eq(total_half)]
+                    m.d.sync += [result.eq(total_sum), store_count.eq(1)]
+                    if name == "OTHER":
+                        m.d.comb += read.addr.eq(word(own, live, element))
+                        m.next = "OWN"
+                    else:
+                        m.d.comb += read.addr.eq(word(RecordKind.DELIVERED, total_half, Const(total, index_bits)))
+                        m.next = "TOTAL"
+            with m.State("TOTAL"):
+                with m.If(commit & ~received):
+                    m.d.comb += addend.eq(Addend.RESULT)
+                m.d.comb += [
+                    read.addr.eq(constant(Word.TICK_NEGATIVE)),
+                    place.kind.eq(RecordKind.DELIVERED),
+                    place.element.eq(total),
+                ]
+                m.d.sync += result.eq(total_sum)
+                with m.If(last):
+                    m.next = "TICK"
+                with m.Else():
+                    m.d.sync += store.eq(1)
+                    m.next = "IDLE"
+            with m.State("TICK"):
+                m.d.comb += [
+                    addend.eq(Addend.RESULT),
+                    place.kind.eq(RecordKind.DELIVERED),
+                    place.element.eq(total),
+                ]
+                with m.If(~below_zero):
+                    m.d.sync += result.eq(total_sum)
+                m.d.sync += [self.o.payload.tick.eq(~below_zero), store.eq(1)]
+                m.next = "OUTPUT"
+            with m.State("OUTPUT"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.d.sync += [
+                        self.o.payload.tick.eq(0),
+                        self.reversed.eq(shadow_reversed),
+                        self.no_load.eq(shadow_no_load),
+                        live.eq(live ^ moving),
+                        held.eq(held | moving),
+                        moving.eq(0),
+                        under_way.eq(0),
+                    ]
+                    m.next = "IDLE"
+            # A write goes to one half, then to the other.
+            for name, half in (("ACCESS", 0), ("SECOND ACCESS", 1)):
+                with m.State(name):
+                    valid_index = self.records.index[2:] <= total
+                    m.d.comb += [
+                        place.eq(self.records.index),
+                        place_half.eq(~half),
+                        target_half.eq(half),
+                        write.data.eq(self.records.wdata.accumulator),
+                        write.en.eq(self.records.write & valid_index),
+                        count_write.data.eq(self.records.wdata.count),
+                        count_write.en.eq(self.records.write & valid_index),
+                    ]
+                    if half:
+                        m.d.comb += self.records.ready.eq(1)
+                        m.next = "IDLE"
+                    else:
+                        m.d.comb += self.records.ready.eq(~self.records.write)
+                        m.next = "IDLE"
+                        with m.If(self.records.write):
+                            m.next = "SECOND ACCESS"
+        return m
