@@ -37,11 +37,11 @@ def element_items(config, samples, ok, window, clip):
 
 
 def stimulus(config, frames, name):
-    """Windows far shorter than the real ones, of samples so large that those of about 23 valid frames are in range."""
+    """Windows far shorter than the real ones, of samples so large that those of about 22 valid frames are in range."""
     generator = np.random.default_rng(rng(name).getrandbits(64))
     limit = 1 << (config.path_bits - 1)
     window = np.zeros(frames, dtype=bool)
-    window[np.cumsum(np.tile([8, 29, 45], frames // 82)) - 1] = True
+    window[np.cumsum(np.tile([8, 27, 45], frames // 80)) - 1] = True
     ok = (generator.random(frames) < 0.8) | window
     # An invalid frame's mark means nothing.
     window |= ~ok & (generator.random(frames) < 0.5)
