@@ -89,7 +89,8 @@ def test_noise_is_white_gaussian_and_each_elements_own():
 @pytest.mark.parametrize(
     ("text", "cosine", "degrees"),
     [("1", 1, 0), (1, 1, 0), (1.0, 1, 0), ("0.5lag", 0.5, 60), ("0.866lead", 0.866, -30.0029),
-     (" .8 LAG", 0.8, 36.8699), ("0", 0, 90), ("0lead", 0, -90), ("-1", -1, 180), ("-0.5lag", -0.5, 120), ("-0.5lead", -0.5, -120)],
+     (" .8 LAG", 0.8, 36.8699), ("0", 0, 90), ("0lead", 0, -90), ("-1", -1, 180), ("-0.5lag", -0.5, 120),
+     ("-0.5lead", -0.5, -120)],
 )  # fmt: skip
 def test_power_factors(text, cosine, degrees):
     got = power_factor(text)
