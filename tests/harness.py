@@ -7,8 +7,9 @@ import random
 from dataclasses import dataclass, field
 
 import numpy as np
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.sim import Simulator
 
 from blondel.hdl.metrology.multiplier import Multiplier, MultiplierSignature
@@ -23,8 +24,40 @@ def rng(name: str) -> random.Random:
     return random.Random(f"{SEED} {name}")
 
 
+class PoisonedMemory(Memory):
+    """A memory that shows what must not be used: data read from an address while it was written.
+
+    In place of what a simulator would show, such data is inverted. A test puts it in a stage's module in
+    place of ``Memory``; a stage that is right does not notice.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._poisoned = []
+
+    def read_port(self, **kwargs):
+        inner = super().read_port(**kwargs)
+        outer = inner.signature.create()
+        self._poisoned.append((outer, inner))
+        return outer
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.memory = super().elaborate(platform)
+        for outer, inner in self._poisoned:
+            collided = Signal()
+            m.d.comb += [
+                inner.addr.eq(outer.addr),
+                inner.en.eq(outer.en),
+                outer.data.eq(Value.cast(inner.data) ^ collided.replicate(len(Value.cast(inner.data)))),
+            ]
+            with m.If(outer.en):
+                m.d.sync += collided.eq(Cat(port.en & (port.addr == outer.addr) for port in self.write_ports).any())
+        return m
+
+
 class WithMultiplier(wiring.Component):
-    """A stage with a multiplier of its own, for testing it alone."""
+    """A stage with a multiplier, for testing it alone; while ``busy`` another stage is served first."""
 
     def __init__(self, config, stage):
         self._config = config
@@ -32,14 +65,17 @@ class WithMultiplier(wiring.Component):
         members = dict(stage.signature.members.items())
         del members["multiplier"]
         self.latency = stage.latency
-        super().__init__(members)
+        super().__init__(members | {"busy": wiring.In(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.stage = self.stage
-        m.submodules.multiplier = multiplier = Multiplier(self._config, 1)
+        m.submodules.multiplier = multiplier = Multiplier(self._config, 2)
         wiring.connect(m, self.stage.multiplier, multiplier.requests[0])
+        m.d.comb += multiplier.requests[1].valid.eq(self.busy)
         for name in self.signature.members:
+            if name == "busy":
+                continue
             if isinstance(self.signature.members[name].flow, wiring.Flow) and self.signature.members[name].is_port:
                 inner, outer = getattr(self.stage, name), getattr(self, name)
                 flow = self.signature.members[name].flow
@@ -90,7 +126,8 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
     outputs : int or None
         Items to wait for. Default: as many as go in.
     throttle : random.Random or None
-        Where given, both ends pause at random; else both run at full speed.
+        Where given, both ends pause at random, and the multiplier is busy at random; else all run at full
+        speed.
     accesses : iterable of (index, None | (accumulator, count))
         Record reads and writes, done one after another before the first item.
     probe : callable(ctx, stage) or None
@@ -143,6 +180,11 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
         ctx.set(dut.o.ready, 0)
         finished[0] = True
 
+    async def contend(ctx):
+        while True:
+            ctx.set(dut.busy, throttle.random() < 0.5)
+            await ctx.tick()
+
     async def monitor(ctx):
         stalled = {"i": None, "o": None}
         was_valid = False
@@ -169,6 +211,8 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
     sim.add_clock(1e-6)
     if accesses:
         sim.add_testbench(access)
+    if dut is not stage and throttle is not None:
+        sim.add_testbench(contend, background=True)
     sim.add_testbench(feed)
     sim.add_testbench(drain)
     sim.add_testbench(monitor, background=True)

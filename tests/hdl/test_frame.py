@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from harness import channel_rows, rng, run_stage, valid_never_waits_for_ready
+from harness import PoisonedMemory, channel_rows, rng, run_stage, valid_never_waits_for_ready
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -146,6 +146,14 @@ def test_input_waits_only_while_two_frames_wait():
     assert taken[:8] == list(range(8))
     assert taken[8] == 50 + DUAL.channels
     assert len(taken) == 16
+
+
+def test_nothing_is_used_that_is_read_while_it_is_written(monkeypatch):
+    monkeypatch.setattr("blondel.hdl.frontend.frame.Memory", PoisonedMemory)
+    rows, ok = stimulus(DUAL, 40, "collisions")
+    for throttle in (None, rng("throttle")):
+        run = run_stage(DUAL, Frame(DUAL), samples_of(rows, ok), outputs=rows.size, throttle=throttle)
+        check(DUAL, run, rows, ok)
 
 
 def test_output_is_valid_before_it_is_ready():

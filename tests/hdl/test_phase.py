@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from harness import channel_items, channel_rows, rng, run_stage, valid_never_waits_for_ready
+from harness import PoisonedMemory, channel_items, channel_rows, rng, run_stage, valid_never_waits_for_ready
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -101,6 +101,16 @@ def test_output_is_valid_before_it_is_ready():
     config = CONFIGS["neutral"]
     items = channel_items(np.zeros((1, config.channels), dtype=int))
     assert valid_never_waits_for_ready(config, Phase(config), items)
+
+
+def test_nothing_is_used_that_is_read_while_it_is_written(monkeypatch):
+    monkeypatch.setattr("blondel.hdl.metrology.phase.Memory", PoisonedMemory)
+    config = CONFIGS["both ends"]
+    samples, ok, clip = stimulus(config, 40, "collisions")
+    expected, _ = GoldenPhase(config).process(samples[ok], clip[ok])
+    for throttle in (None, rng("throttle")):
+        run = run_stage(config, Phase(config), channel_items(samples, ok=ok, clip=clip), throttle=throttle)
+        np.testing.assert_array_equal(channel_rows(run.items, config), expected)
 
 
 def test_records_read_and_set_the_words():
