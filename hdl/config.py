@@ -26,8 +26,8 @@ PHASE_FRACTION_BITS = 18
 GAIN_FRACTION_BITS = 24
 #: Bits of voltage and current that the indicators square: 16 bits are within 0.01 % at full load.
 INDICATOR_BITS = 16
-#: Slowest of the offset tracking's steps: 2**-3 of the distance to a window's mean.
-TRACKING_SHIFT = 3
+#: Slowest of the offset tracking's steps: 2**-5 of the distance to a window's mean.
+TRACKING_SHIFT = 5
 #: Mains frequencies that the core is specified for, in Hz.
 LINE_FREQUENCY_RANGE_HZ = (45.0, 65.0)
 #: Range of the phase compensation, in degrees of either line's fundamental.
@@ -365,7 +365,7 @@ class MeterConfig:
     def settle_s(self) -> float:
         """Time that the offset tracking needs, in s.
 
-        After sixteen windows the first one, taken whole, has less weight than the tracking's own ripple.
+        So many windows take part in the estimate as its slowest step, 1/32, gives weight to.
         """
         return 16 * self.window_s if self.offset_tracking else 0.0
 

@@ -6,6 +6,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
 from blondel.hdl.config import TRACKING_SHIFT, MeterConfig
 from blondel.hdl.fixed import Rounding, shift_right
 from blondel.hdl.items import channel_item
@@ -19,8 +20,8 @@ class Offset(wiring.Component):
 
     At the end of each window the estimate moves toward the window's mean by 1, 1/2, 1/4, 1/4, 1/8, … of
     the distance: a running mean at first, then an exponential one. A window is not a whole number of
-    mains cycles, so its mean keeps up to 1/(π f T) of the amplitude; the steps of 1/8 leave a
-    sixteenth of that. Estimate and sum have as many fraction bits as the division by the window
+    mains cycles, so its mean keeps up to 1/(π f T) of the amplitude; the slowest steps, 1/32, leave
+    about a sixtieth of that. Estimate and sum have as many fraction bits as the division by the window
     needs: nothing is rounded but the estimate that is subtracted, to a whole LSB.
 
     Parameters

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
+
 from blondel.hdl.config import TRACKING_SHIFT, MeterConfig
 from blondel.sim.golden.block import Block
 from blondel.sim.golden.fixed import shift_right_half_even
-from numba import njit
 
 __all__ = ["Offset"]
 
+#: Windows after which the tracking takes its slowest steps.
+_OLDEST = 1 << (TRACKING_SHIFT - 1)
+
 
 @njit(cache=True)
-def _remove_offset(samples, window, estimate, total, age, window_log2, tracking, out):
-    oldest = 1 << (TRACKING_SHIFT - 1)
+def _remove_offset(samples, window, estimate, total, age, oldest, window_log2, tracking, out):
     for n in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
             sample = np.int64(samples[n, channel])
@@ -53,13 +56,13 @@ class Offset(Block):
         config = self._config
         self.estimate = np.array([config.offset_word(c) for c in range(config.channels)], dtype=np.int64)
         self._total = np.zeros(config.channels, dtype=np.int64)
-        self._age = np.array([1 << (TRACKING_SHIFT - 1) if config.offset_calibrated else 0], dtype=np.int64)
+        self._age = np.array([_OLDEST if config.offset_calibrated else 0], dtype=np.int64)
 
     def preset(self, estimate: np.ndarray) -> None:
         """Set the offsets as calibrated; the tracking takes its slowest steps from here on."""
         self.estimate[:] = estimate
         self._total[:] = 0
-        self._age[0] = 1 << (TRACKING_SHIFT - 1)
+        self._age[0] = _OLDEST
 
     def next(self, samples: np.ndarray, window: np.ndarray) -> np.ndarray:
         """Remove the offsets of valid frames.
@@ -79,6 +82,7 @@ class Offset(Block):
         out = np.empty(samples.shape, dtype=np.int64)
         config = self._config
         _remove_offset(
-            samples, window, self.estimate, self._total, self._age, config.window_log2, config.offset_tracking, out
-        )
+            samples, window, self.estimate, self._total, self._age, _OLDEST, config.window_log2,
+            config.offset_tracking, out,
+        )  # fmt: skip
         return out
