@@ -164,7 +164,7 @@ class Trace:
     Parameters
     ----------
     wave_s : ndarray, (samples,)
-        Time of the waveforms' samples, in s.
+        Time of the waveforms' samples, in s: where the power is highest.
     volts, amps : ndarray, (samples, elements)
         Waveforms at the meter's terminals, in V and A.
     time_s : ndarray, (points,)
@@ -353,18 +353,21 @@ def _trace(
     points: list[tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray]]],
 ) -> Trace:
     rate = config.sample_rate_hz
-    shown = min(frames, math.ceil(TRACE_CYCLES * rate / config.line.hertz))
-    volts, amps = source.samples(settle_frames, shown)
+    at = np.array([0, *(frame - settle_frames for frame, _ in points)])
     curves = np.concatenate([np.zeros((1, 3, config.elements)), [np.stack(energies) for _, energies in points]])
+    shown = min(frames, math.ceil(TRACE_CYCLES * rate / config.line.hertz))
+    busiest = np.argmax(np.abs(np.diff(curves[:, 0], axis=0)).sum(axis=1) / np.diff(at))
+    first = min(int(at[busiest]), frames - shown)
+    volts, amps = source.samples(settle_frames + first, shown)
     edges = {}
     for name in ("output_10", "output_100", "output_1000", "counter", "test"):
         events, before = outputs.edges(name)
         edges[name] = ((events.frame - settle_frames) / rate, before)
     return Trace(
-        wave_s=np.arange(shown) / rate,
+        wave_s=(first + np.arange(shown)) / rate,
         volts=volts,
         amps=amps,
-        time_s=np.array([0, *(frame - settle_frames for frame, _ in points)]) / rate,
+        time_s=at / rate,
         net_wh=curves[:, 0],
         delivered_wh=curves[:, 1],
         received_wh=curves[:, 2],

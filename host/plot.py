@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter, MultipleLocator
 
 from blondel.host.files import OutputError, write_whole
 from blondel.host.measure import Figures, Measurement, Trace
-from blondel.host.report import energy_unit
+from blondel.host.report import energy, energy_unit
 
 __all__ = ["SUFFIXES", "plot"]
 
@@ -30,6 +30,8 @@ _ELEMENTS = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b7791f", "#0987a0", "
 _PULSES = "#2c5282"
 #: Height of a pulse, where rows are 1 apart.
 _PULSE_HEIGHT = 0.62
+#: Edges that can be told apart; more are a band.
+_EDGES_MAX = 400
 _STYLE = {"linewidth": 1.3}
 
 
@@ -48,7 +50,7 @@ def _limits(peak: float) -> tuple[float, float]:
 
 
 def _waveforms(axes: list[Axes], trace: Trace) -> None:
-    milliseconds = trace.wave_s * 1e3
+    milliseconds = (trace.wave_s - trace.wave_s[0]) * 1e3
     shown, elements = len(axes), trace.volts.shape[1]
     v_peak, i_peak = np.abs(trace.volts[:, :shown]).max(), np.abs(trace.amps[:, :shown]).max()
     for element, left in enumerate(axes):
@@ -58,8 +60,8 @@ def _waveforms(axes: list[Axes], trace: Trace) -> None:
         _dress(left, "")
         left.set_ylim(*_limits(v_peak))
         right.set_ylim(*_limits(i_peak))
-        left.set_xlim(0, 1e3 * (trace.wave_s[-1] + trace.wave_s[1]) if len(trace.wave_s) > 1 else 1)
-        left.set_xlabel("time, ms", fontsize=9)
+        left.set_xlim(0, max(milliseconds[-1], 1.0))
+        left.set_xlabel(f"time from {trace.wave_s[0]:.4g} s on, ms", fontsize=9)
         of = f" of {elements}" if elements > shown else ""
         left.set_title(f"element {element + 1}{of}" if elements > 1 else "waveforms", fontsize=9, loc="left")
         left.yaxis.set_major_formatter(EngFormatter("V"))
@@ -80,32 +82,39 @@ def _power(axes: Axes, trace: Trace) -> None:
     if elements > 1:
         axes.stairs(watts.sum(axis=1), trace.time_s, baseline=None, color=_TOTAL, label="total", **_STYLE)
     axes.axhline(0, color=_GREY, linewidth=0.8, zorder=1)
+    axes.plot(
+        trace.wave_s[:1], [1.0], transform=axes.get_xaxis_transform(), marker="v", markersize=6, color=_GREY,
+        linestyle="none", clip_on=False, label="waveforms",
+    )  # fmt: skip
     axes.yaxis.set_major_formatter(EngFormatter("W"))
     _dress(axes, "power")
 
 
-def _energy(axes: Axes, trace: Trace, figures: Figures) -> None:
+def _cumulative(axes: Axes, trace: Trace, figures: Figures) -> None:
     delivered, received = trace.delivered_wh.sum(axis=1), trace.received_wh.sum(axis=1)
-    name, unit = energy_unit(max(delivered.max(), received.max(), abs(figures.total.true_wh)))
-    axes.plot(trace.time_s, delivered / unit, color=_TOTAL, label="delivered", **_STYLE)
-    axes.plot(trace.time_s, received / unit, color=_TOTAL, linestyle=(0, (4, 2)), label="received", **_STYLE)
+    true = figures.total.true_wh
+    name, unit = energy_unit(max(delivered.max(), received.max(), abs(true)))
+    curves = [("delivered", delivered, "-"), ("received", received, (0, (4, 2)))]
+    if received.any():
+        curves.append(("net", delivered - received, (0, (1, 1.5))))
+    for label, energies, dashes in curves:
+        axes.plot(trace.time_s, energies / unit, color=_TOTAL, linestyle=dashes, label=label, **_STYLE)
     axes.plot(
-        trace.time_s[-1:], [figures.total.true_wh / unit], marker="o", markersize=6, markerfacecolor="none",
-        color=_AMPS, linestyle="none", label="true net", clip_on=False, zorder=3,
+        trace.time_s[-1:], [true / unit], marker="o", markersize=6, markerfacecolor="none", color=_AMPS,
+        linestyle="none", label="true net", clip_on=False, zorder=3,
     )  # fmt: skip
-    axes.set_ylim(bottom=min(0.0, 1.05 * figures.total.true_wh / unit))
     _dress(axes, f"energy, {name}")
 
 
 def _pulses(axes: Axes, trace: Trace, figures: Figures) -> None:
     config = figures.config
-    wh = config.pulse_wh
     rows = [
-        ("output_10", f"Output 10\n{wh} Wh", f"{figures.pulses[10]} pulses"),
-        ("output_100", f"Output 100\n{10 * wh} Wh", f"{figures.pulses[100]} pulses"),
-        ("output_1000", f"Output 1000\n{100 * wh} Wh", f"{figures.pulses[1000]} pulses"),
-        ("counter", f"Counter\n{config.counter_wh} Wh", f"{figures.counts} counts"),
-        ("test", f"Test\nKh {config.test_kh_wh:g} Wh", ""),
+        *(
+            (f"output_{name}", f"Output {name}\n{energy(config.pulse_wh * name // 10)}", f"{count} pulses")
+            for name, count in figures.pulses.items()
+        ),
+        ("counter", f"Counter\n{energy(config.counter_wh)}", f"{figures.counts} counts"),
+        ("test", f"Test\nKh {energy(config.test_kh_wh)}", f"{len(trace.edges['test'][0])} edges"),
     ]
     for row, (output, _, count) in enumerate(rows):
         times, before = trace.edges[output]
@@ -113,8 +122,11 @@ def _pulses(axes: Axes, trace: Trace, figures: Figures) -> None:
         levels = (np.arange(len(times) + 1) + before) % 2
         at = np.concatenate([[0.0], times, trace.time_s[-1:]])
         height = base + _PULSE_HEIGHT * np.append(levels, levels[-1])
-        axes.fill_between(at, base, height, step="post", color=_PULSES, alpha=0.2, linewidth=0)
-        axes.step(at, height, where="post", color=_PULSES, linewidth=1.0)
+        if len(times) > _EDGES_MAX:
+            axes.fill_between(at[[0, -1]], base, base + _PULSE_HEIGHT, color=_PULSES, alpha=0.35, linewidth=0)
+        else:
+            axes.fill_between(at, base, height, step="post", color=_PULSES, alpha=0.2, linewidth=0)
+            axes.step(at, height, where="post", color=_PULSES, linewidth=1.0)
         axes.annotate(
             count, (1.008, base + _PULSE_HEIGHT / 2), xycoords=("axes fraction", "data"), fontsize=8, va="center",
             annotation_clip=False,
@@ -152,18 +164,18 @@ def draw(measurement: Measurement) -> Figure:
     FigureCanvasAgg(figure)
     top, bottom = figure.subfigures(2, 1, height_ratios=(1, 3), hspace=0.02)
     waves = list(np.ravel(top.subplots(1, shown)))
-    power, energy, pulses = bottom.subplots(3, 1, height_ratios=(1, 1, 1.25))
+    power, total, pulses = bottom.subplots(3, 1, height_ratios=(1, 1, 1.25))
     _waveforms(waves, trace)
     _power(power, trace)
-    _energy(energy, trace, figures)
+    _cumulative(total, trace, figures)
     _pulses(pulses, trace, figures)
-    _time_axis([power, energy, pulses], figures.seconds)
-    for axes in (power, energy):
+    _time_axis([power, total, pulses], figures.seconds)
+    for axes in (power, total):
         axes.legend(
             loc="upper left", bbox_to_anchor=(1.015, 1.02), fontsize=8, frameon=False, handlelength=1.6
         )
     error = figures.total.error_ppm
-    known = "" if error is None else f"   error {error:+.2f} ppm"
+    known = "" if error is None else f"   error {error:+.2f} ppm".replace("-", "−")
     name = figures.config.model or "Custom meter"
     figure.suptitle(
         f"{name}, {figures.config.line.hertz} Hz: {figures.seconds:g} s{known}",

@@ -6,7 +6,7 @@ import math
 
 from blondel.host.measure import ElementFigures, Figures
 
-__all__ = ["energy_unit", "report"]
+__all__ = ["energy", "energy_unit", "report"]
 
 #: Significant digits of the largest energy: 0.1 ppm shows.
 DIGITS = 8
@@ -17,6 +17,12 @@ _UNITS = (("Wh", 1.0), ("kWh", 1e3), ("MWh", 1e6), ("GWh", 1e9))
 def energy_unit(largest_wh: float) -> tuple[str, float]:
     """Return the unit, and its Wh, in which an energy has at most five digits before the point."""
     return next((unit for unit in _UNITS if largest_wh < 1e5 * unit[1]), _UNITS[-1])
+
+
+def energy(wh: float) -> str:
+    """Write a constant in the unit that keeps it short: 1000 Wh, 100 kWh."""
+    name, unit = next((unit for unit in _UNITS if wh < 1e4 * unit[1]), _UNITS[-1])
+    return f"{wh / unit:g} {name}"
 
 
 def _rows(figures: Figures) -> list[tuple[str, ElementFigures]]:
@@ -32,9 +38,9 @@ def _energies(figures: Figures) -> list[str]:
     decimals = min(max(DIGITS - 1 - before, 0), 9)
     table = [("", f"delivered {name}", f"received {name}", f"true net {name}", "error ppm")]
     for label, each in rows:
-        # Rounded, then + 0.0: no -0.000.
+        # Rounded, then + 0.0: no -0.00.
         cells = (round(v / unit, decimals) + 0.0 for v in (each.delivered_wh, each.received_wh, each.true_wh))
-        error = "–" if each.error_ppm is None else f"{each.error_ppm:+.2f}"
+        error = "–" if each.error_ppm is None else f"{round(each.error_ppm, 2) + 0.0:+.2f}"
         table.append((label, *(f"{cell:.{decimals}f}" for cell in cells), error))
     widths = [max(len(row[n]) for row in table) for n in range(len(table[0]))]
     return ["   ".join(f"{cell:{'>' if n else '<'}{widths[n]}}" for n, cell in enumerate(row)) for row in table]
@@ -58,9 +64,8 @@ def report(figures: Figures) -> str:
     """Return the figures of a run as text."""
     config = figures.config
     volts = f"{config.line.v_min:g}–{config.line.v_max:g} V {config.line.hertz} Hz"
-    wh = config.pulse_wh
     pulses = "   ".join(
-        f"Output {name}: {count} × {wh * name // 10} Wh" for name, count in figures.pulses.items()
+        f"Output {name}: {count} × {energy(config.pulse_wh * name // 10)}" for name, count in figures.pulses.items()
     )
     if figures.bit_exact:
         engines = f"golden model and RTL agree bit for bit in {figures.settle_frames + figures.frames} frames"
@@ -74,7 +79,7 @@ def report(figures: Figures) -> str:
         *_energies(figures),
         "",
         f"pulses   {pulses}",
-        f"counter  {figures.counts} × {config.counter_wh} Wh",
+        f"counter  {figures.counts} × {energy(config.counter_wh)}",
         f"flags    {_flags(figures)}",
         f"engines  {engines}, {figures.real_time_factor:.3g} × real time",
     ]
