@@ -88,9 +88,11 @@ class EdgeQueue(wiring.Component):
         m = Module()
         units = self._units
         change = Signal(signed(units.bit_length() + 1))
-        # The comparisons are with constants, so that they do not wait for an adder's carry.
-        one = Mux(self.unit, self.waiting >= units - 1, self.waiting >= units)
-        two = Mux(self.unit, self.waiting >= 2 * units - 1, self.waiting >= 2 * units)
+        # Is there enough for one edge, for two? Only the low bits are compared, the others are just zero or not.
+        bits = (2 * units - 1).bit_length()
+        low = self.waiting[:bits] + self.unit
+        high = self.waiting[bits:].any()
+        one, two = high | (low >= units), high | (low >= 2 * units)
         m.d.comb += [
             self.edge.eq(self.step & (self.timer == 0) & one),
             self.late.eq(self.step & Mux(self.edge, two, one)),
@@ -104,6 +106,55 @@ class EdgeQueue(wiring.Component):
                 m.d.sync += self.timer.eq(self.timer - 1)
         with m.Elif(self.write):
             m.d.sync += [self.waiting.eq(self.value), self.timer.eq(0)]
+        return m
+
+
+class Levels(wiring.Component):
+    """Count the half pulses of Output 10, and show the count as the levels of the three outputs.
+
+    Members
+    -------
+    edge : In(1)
+        One half pulse more.
+    write : In(1)
+        Start from ``value`` half pulses; not together with ``edge``.
+    value : In(range(HALF_PULSES))
+    half : Out(range(HALF_PULSES))
+        Half pulses, modulo those of a pulse of Output 1000.
+    next_half : Out(range(HALF_PULSES))
+        What ``half`` becomes with an edge, or when written. Combinational.
+    output_10, output_100, output_1000 : Out(1)
+        1 in every second half pulse, every second ten and every second hundred of them. Straight from
+        flip-flops.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "edge": In(1),
+                "write": In(1),
+                "value": In(range(HALF_PULSES)),
+                "half": Out(range(HALF_PULSES)),
+                "next_half": Out(range(HALF_PULSES)),
+                "output_10": Out(1),
+                "output_100": Out(1),
+                "output_1000": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        with m.If(self.write):
+            m.d.comb += self.next_half.eq(self.value)
+        with m.Elif(self.half != HALF_PULSES - 1):
+            m.d.comb += self.next_half.eq(self.half + 1)
+        with m.If(self.edge | self.write):
+            m.d.sync += [
+                self.half.eq(self.next_half),
+                self.output_10.eq(self.next_half[0]),
+                self.output_100.eq(self.next_half.matches(*(n for n in range(HALF_PULSES) if n // 10 % 2))),
+                self.output_1000.eq(self.next_half >= HALF_PULSES // 2),
+            ]
         return m
 
 
@@ -187,32 +238,27 @@ class PulseOutputs(wiring.Component):
                 each.value.eq(self.records.wdata.accumulator),
             ]
 
-        # Half pulses of Output 10, modulo their number in a pulse of Output 1000, and what they will be.
-        half = Signal(range(HALF_PULSES))
-        next_half = Signal.like(half)
-        with m.If(queue.write):
-            m.d.comb += next_half.eq(self.records.wdata.count)
-        with m.Elif(half != HALF_PULSES - 1):
-            m.d.comb += next_half.eq(half + 1)
-        with m.If(queue.edge | queue.write):
-            m.d.sync += [
-                half.eq(next_half),
-                self.output_10.eq(next_half[0]),
-                self.output_100.eq(next_half.matches(*(n for n in range(HALF_PULSES) if n // 10 % 2))),
-                self.output_1000.eq(next_half >= HALF_PULSES // 2),
-            ]
+        m.submodules.levels = levels = Levels()
+        m.d.comb += [
+            levels.edge.eq(queue.edge),
+            levels.write.eq(queue.write),
+            levels.value.eq(self.records.wdata.count),
+            self.output_10.eq(levels.output_10),
+            self.output_100.eq(levels.output_100),
+            self.output_1000.eq(levels.output_1000),
+            self.records.rdata.count.eq(Mux(self.records.index, self.test, levels.half)),
+        ]
         with m.If(test_queue.write):
             m.d.sync += self.test.eq(self.records.wdata.count[0])
         with m.Elif(test_queue.edge):
             m.d.sync += self.test.eq(~self.test)
-        m.d.comb += self.records.rdata.count.eq(Mux(self.records.index, self.test, half))
 
         with m.If(self.clear):
             m.d.sync += self.queued.eq(0)
         with m.Elif(queue.late | test_queue.late):
             m.d.sync += self.queued.eq(1)
 
-        counts = next_half.matches(*range(0, HALF_PULSES, config.counter_half_pulses))
+        counts = levels.next_half.matches(*range(0, HALF_PULSES, config.counter_half_pulses))
         with m.If(step):
             m.d.sync += [self.o.valid.eq(1), self.o.payload.count.eq(queue.edge & counts)]
         with m.Elif(self.o.ready):
