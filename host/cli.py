@@ -139,7 +139,7 @@ def _add_measurement(parser: argparse.ArgumentParser) -> None:
         help="seconds metered before the figures start; default: what the offset tracking needs, 16 windows "
         "of about a second",
     )  # fmt: skip
-    parser.add_argument("--seed", metavar="N", type=_whole(0, 2**63), default=0, help="of all randomness; default 0")
+    parser.add_argument("--seed", metavar="N", type=_whole(0, 2**63), default=1, help="of all randomness; default 1")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--plot", metavar="FILE.png", type=Path, help="draw waveforms, power, energy and pulse edges")
 
@@ -301,7 +301,9 @@ def _household(args: argparse.Namespace, config: MeterConfig, volts: float, hert
     for name in ("amps", "pf"):
         if getattr(args, name) is not None:
             raise InputError(f"--household brings its own loads: leave out --{name}")
-    return household(config, volts, hertz, seed=args.seed)
+    return household(
+        volts=volts, hertz=hertz, elements=config.elements, seed=args.seed, sample_rate_hz=config.sample_rate_hz
+    )
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -379,12 +381,12 @@ def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, sett
     except (EnginesDiffer, CompileError) as error:
         _say("error", str(error))
         return FAILED
+    if args.json:
+        print(json.dumps(measurement.figures.to_json(), indent=2, allow_nan=False), flush=True)
+    else:
+        print(report(measurement.figures), end="", flush=True)
     if args.plot is not None:
         plot(measurement, args.plot)
-    if args.json:
-        print(json.dumps(measurement.figures.to_json(), indent=2, allow_nan=False))
-    else:
-        print(report(measurement.figures), end="")
     return OK
 
 

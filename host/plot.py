@@ -22,9 +22,12 @@ SUFFIXES = (".png", ".svg", ".pdf")
 WAVEFORMS_MAX = 4
 
 _VOLTS, _AMPS, _TOTAL, _GREY = "#2b6cb0", "#c05621", "#1a202c", "#a0aec0"
-_TIME_UNITS = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
-#: Steps of a time axis that is not in seconds; the last for as long as can be.
-_TIME_STEPS = (0.5, 1, 2, 3, 6, 12, 15, 30, 60, 120, 365, 1e9)
+#: Units of time, their seconds, and the steps of an axis.
+_TIME_UNITS = (
+    ("days", 86400.0, (1, 2, 5, 10, 30, 100, 365)),
+    ("h", 3600.0, (0.5, 1, 2, 3, 6, 12)),
+    ("min", 60.0, (0.5, 1, 2, 5, 10, 15, 20, 30)),
+)
 #: Colours of elements, told apart by people who cannot tell red from green.
 _ELEMENTS = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b7791f", "#0987a0", "#97266d", "#4a5568")
 _PULSES = "#2c5282"
@@ -42,6 +45,10 @@ def _dress(axes: Axes, ylabel: str) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def _limits(peak: float) -> tuple[float, float]:
@@ -110,11 +117,11 @@ def _pulses(axes: Axes, trace: Trace, figures: Figures) -> None:
     config = figures.config
     rows = [
         *(
-            (f"output_{name}", f"Output {name}\n{energy(config.pulse_wh * name // 10)}", f"{count} pulses")
+            (f"output_{name}", f"Output {name}\n{energy(config.pulse_wh * name // 10)}", _count(count, "pulse"))
             for name, count in figures.pulses.items()
         ),
-        ("counter", f"Counter\n{energy(config.counter_wh)}", f"{figures.counts} counts"),
-        ("test", f"Test\nKh {energy(config.test_kh_wh)}", f"{len(trace.edges['test'][0])} edges"),
+        ("counter", f"Counter\n{energy(config.counter_wh)}", _count(figures.counts, "count")),
+        ("test", f"Test\nKh {energy(config.test_kh_wh)}", _count(len(trace.edges["test"][0]), "edge")),
     ]
     for row, (output, _, count) in enumerate(rows):
         times, before = trace.edges[output]
@@ -126,7 +133,7 @@ def _pulses(axes: Axes, trace: Trace, figures: Figures) -> None:
             axes.fill_between(at[[0, -1]], base, base + _PULSE_HEIGHT, color=_PULSES, alpha=0.35, linewidth=0)
         else:
             axes.fill_between(at, base, height, step="post", color=_PULSES, alpha=0.2, linewidth=0)
-            axes.step(at, height, where="post", color=_PULSES, linewidth=1.0)
+            axes.step(at, height, where="post", color=_PULSES, linewidth=1.0 if len(times) < _EDGES_MAX / 4 else 0.5)
         axes.annotate(
             count, (1.008, base + _PULSE_HEIGHT / 2), xycoords=("axes fraction", "data"), fontsize=8, va="center",
             annotation_clip=False,
@@ -139,12 +146,12 @@ def _pulses(axes: Axes, trace: Trace, figures: Figures) -> None:
 
 
 def _time_axis(axes: list[Axes], seconds: float) -> None:
-    unit, factor = next(unit for unit in _TIME_UNITS if seconds >= 3 * unit[1] or unit[1] == 1)
+    unit, factor, steps = next((unit for unit in _TIME_UNITS if seconds >= 3 * unit[1]), ("s", 1.0, ()))
+    step = next((step for step in steps if seconds / factor / step <= 12), None)
     for each in axes:
         each.set_xlim(0, seconds)
         each.xaxis.set_major_formatter(lambda value, _: f"{value / factor:g}")
-        if factor > 1:
-            step = next(step for step in _TIME_STEPS if seconds / factor / step <= 12)
+        if step is not None:
             each.xaxis.set_major_locator(MultipleLocator(step * factor))
         each.tick_params(labelbottom=each is axes[-1])
     axes[-1].set_xlabel(f"time, {unit}", fontsize=9)
