@@ -16,6 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
+from blondel.sim.noise import stream_key
 from blondel.sim.source.mains import Wave
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "InductionCooker",
     "Kettle",
     "Load",
+    "Photovoltaic",
+    "Resistor",
     "Sine",
     "Switched",
     "SwitchingSupply",
@@ -326,6 +329,60 @@ class InductionCooker(Load):
         return out + (math.sqrt(2) * self.filter_amps) * wave.cosine
 
 
+@dataclass(frozen=True)
+class Photovoltaic(Load):
+    """An inverter that feeds the sun's power back: a sine at unity power factor, received by the meter.
+
+    The power follows the sun from 6 to 18 h, and clouds: they pass within a minute or two, and now and
+    then take most of it. It is set each second, and changes evenly within it.
+
+    Parameters
+    ----------
+    watts : float
+        Power of a clear sky at noon, whatever the voltage.
+    start_hour : float
+        Time of day at frame 0, in h. Default 12.
+    compression : float
+        Seconds of the day that pass in a second of the samples. Default 1.
+    clouds : float
+        Part of the power that the thickest cloud takes, 0 to 1. Default 0.8.
+    seed : int
+        Of the clouds. Default 0.
+    """
+
+    watts: float
+    start_hour: float = 12.0
+    compression: float = 1.0
+    clouds: float = 0.8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.clouds <= 1:
+            raise ValueError(f"clouds is {self.clouds}; allowed: 0 to 1")
+
+    def level(self, seconds: float) -> float:
+        """Return the power at a time of the samples, in s, as a part of a clear noon's."""
+        now = self.start_hour * 3600 + seconds * self.compression
+        sun = math.sin(math.pi * (now / 3600 % 24 - 6) / 12)
+        # The sky's cover goes from one random number to the next in 15 s; below one half it lets all light through.
+        place = math.floor(now / 15)
+        before, after = (float(stream_key(self.seed, place + k)) * 2.0**-64 for k in (0, 1))
+        cover = before + (after - before) * (now / 15 - place)
+        shade = min(max((cover - 0.5) / 0.3, 0.0), 1.0)
+        return max(sun, 0.0) * (1 - self.clouds * shade)
+
+    def amps(self, wave: Wave, since: int = 0) -> np.ndarray:
+        step = math.ceil(wave.sample_rate_hz)
+        out = np.empty(len(wave))
+        stop = wave.start + len(wave)
+        for second in range(wave.start // step, (stop - 1) // step + 1):
+            begin, end = max(second * step, wave.start), min((second + 1) * step, stop)
+            before, after = (self.level((second + k) * step / wave.sample_rate_hz) for k in (0, 1))
+            part = (np.arange(begin, end) - second * step) / step
+            out[begin - wave.start : end - wave.start] = before + (after - before) * part
+        return (-math.sqrt(2) * self.watts / wave.rms) * out * wave.sine
+
+
 class Timetable(Protocol):
     """When a load is on."""
 
@@ -376,6 +433,11 @@ class Cycle:
         return [(on, on + self.on_s) for on in starts if on < stop_s and on + self.on_s > start_s]
 
 
+def _frame(place: float) -> int:
+    """Return the first frame at or after a place; a millionth of a frame is the floats' rounding."""
+    return math.ceil(place - 1e-6)
+
+
 @dataclass(frozen=True)
 class Switched(Load):
     """A load that is switched on and off, at the first frame at or after each time.
@@ -397,8 +459,8 @@ class Switched(Load):
         stop = wave.start + len(wave)
         # A frame more at either end: an interval's ends are rounded up to frames.
         for on, off in self.timetable.intervals((wave.start - since - 1) / rate, (stop - since) / rate):
-            first = since + math.ceil(on * rate)
-            begin, end = max(first, wave.start), min(since + math.ceil(off * rate), stop)
+            first = since + _frame(on * rate)
+            begin, end = max(first, wave.start), min(since + _frame(off * rate), stop)
             if begin < end:
                 out[begin - wave.start : end - wave.start] += self.load.amps(wave.part(begin, end), first)
         return out
