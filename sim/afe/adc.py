@@ -40,8 +40,8 @@ class IdealAdc:
     """Convert the line's volts and amps to codes, with no error but quantization.
 
     Without dither the codes of a signal that repeats, such as 50 Hz at 8 kS/s, repeat their 160
-    rounding errors, and a small current's energy is off by their correlation with the voltage: about
-    50 ppm at 10 mA. With dither uniform over 1 LSB the mean of a code is the value itself, and what
+    rounding errors, and a small current's energy is off by their correlation with the voltage: up to
+    230 ppm at 10 mA. With dither uniform over 1 LSB the mean of a code is the value itself, and what
     quantization leaves averages out. A real converter's noise does the same.
 
     Parameters
