@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from amaranth.hdl import signed
 from amaranth.lib import data
+
 from blondel.hdl.config import INDICATOR_BITS, MeterConfig
 
 __all__ = ["channel_item", "element_item", "energy_item", "frame_item", "sample_item"]
@@ -58,10 +59,18 @@ def element_item(config: MeterConfig) -> data.StructLayout:
 def energy_item(config: MeterConfig) -> data.StructLayout:
     """Return the layout of one element's product on its way to the registers.
 
-    ``element``, ``ok``, ``window``, ``product`` : as in :func:`element_item`.
+    ``element``, ``ok``, ``window``, ``product`` : as in :func:`element_item`. ``voltage``, ``overrange`` :
+    the element's indicators after this frame, which become visible together with its energy.
     """
     return data.StructLayout(
-        {"element": config.element_bits, "ok": 1, "window": 1, "product": signed(config.product_bits)}
+        {
+            "element": config.element_bits,
+            "ok": 1,
+            "window": 1,
+            "voltage": 1,
+            "overrange": 1,
+            "product": signed(config.product_bits),
+        }
     )
 
 

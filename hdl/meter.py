@@ -114,23 +114,24 @@ class Meter(wiring.Component):
             Block.STATUS: status,
         }
         for block, stage in blocks.items():
-            asked = register_port.blocks[block]
+            # A stage has as many index bits as it has records: connect() would object to that.
+            asked, records = register_port.blocks[block], stage.records
             m.d.comb += [
-                stage.records.valid.eq(asked.valid),
-                # A stage has as many index bits as it has records.
-                stage.records.index.eq(asked.index),
-                stage.records.write.eq(asked.write),
-                stage.records.wdata.eq(asked.wdata),
-                asked.ready.eq(stage.records.ready),
-                asked.rdata.eq(stage.records.rdata),
+                records.valid.eq(asked.valid),
+                records.index.eq(asked.index),
+                records.write.eq(asked.write),
+                records.wdata.accumulator.eq(asked.wdata.accumulator),
+                records.wdata.count.eq(asked.wdata.count),
+                asked.ready.eq(records.ready),
+                asked.rdata.accumulator.eq(records.rdata.accumulator),
+                asked.rdata.count.eq(records.rdata.count),
             ]
 
         for name in ("output_10", "output_100", "output_1000", "test", "queued"):
             m.d.comb += getattr(self, name).eq(getattr(pulses, name))
-        for stage, names in ((indicators, ("voltage", "overrange")), (energy, ("reversed", "no_load"))):
-            for name in names:
-                indicator = getattr(stage, name)
-                m.d.comb += [getattr(self, name).eq(indicator), getattr(status, name).eq(indicator)]
+        for name in ("voltage", "reversed", "overrange", "no_load"):
+            indicator = getattr(energy, name)
+            m.d.comb += [getattr(self, name).eq(indicator), getattr(status, name).eq(indicator)]
         m.d.comb += [
             self.counter.eq(counter_drive.counter),
             self.frame.eq(counter_drive.frame),

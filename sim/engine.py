@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
 from blondel.hdl.config import MeterConfig
 
 __all__ = ["Engine", "Events", "Record", "State", "output_names"]

@@ -148,12 +148,13 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
             ctx.set(dut.records.index, index)
             ctx.set(dut.records.write, wanted is not None)
             if wanted is not None:
-                ctx.set(dut.records.wdata, {"accumulator": wanted[0], "count": wanted[1]})
+                ctx.set(dut.records.wdata.accumulator, wanted[0])
+                ctx.set(dut.records.wdata.count, wanted[1])
             ctx.set(dut.records.valid, 1)
-            (rdata,) = await ctx.tick().sample(dut.records.rdata).until(dut.records.ready)
+            rdata = dut.records.rdata
+            record = await ctx.tick().sample(rdata.accumulator, rdata.count).until(dut.records.ready)
             ctx.set(dut.records.valid, 0)
-            record = plain(rdata)
-            run.records.append((record["accumulator"], record["count"]))
+            run.records.append(record)
         ready_to_feed[0] = True
 
     async def feed(ctx):

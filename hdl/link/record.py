@@ -7,14 +7,14 @@ torn, and none is lost.
 from __future__ import annotations
 
 from amaranth.hdl import signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 __all__ = ["RECORD", "RecordSignature"]
 
 #: Every record: a signed accumulator (or calibration word) and an unsigned count; unused bits read as
 #: copies of the sign, and as zero.
-RECORD = data.StructLayout({"accumulator": signed(64), "count": 64})
+RECORD = wiring.Signature({"accumulator": Out(signed(64)), "count": Out(64)})
 
 
 class RecordSignature(wiring.Signature):
@@ -34,7 +34,7 @@ class RecordSignature(wiring.Signature):
     write : Out(1)
         1 to write ``wdata``, 0 to read.
     wdata : Out(RECORD)
-        What to write.
+        What to write: ``accumulator`` signed(64), ``count`` unsigned(64).
     ready : In(1)
         The access happens in this clock.
     rdata : In(RECORD)

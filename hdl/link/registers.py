@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from blondel.hdl.config import MeterConfig
-from blondel.hdl.link.record import RECORD, RecordSignature
+from blondel.hdl.link.record import RecordSignature
 
 __all__ = ["Block", "RegisterSignature", "Registers", "Status", "register_address"]
 
@@ -132,33 +132,40 @@ class Registers(wiring.Component):
         word = port.address[:2]
         index = port.address[2 : 2 + self._index_bits]
         block = port.address[2 + self._index_bits :]
-        held = Signal(RECORD, reset_less=True)
-        words = [held.as_value().word_select(k, 32) for k in range(4)]
-        asking = Signal()
-        answered = Signal()
-        answer = Signal(RECORD)
-        m.d.comb += asking.eq((word == 3) & port.write | (word == 0) & ~port.write)
-        for number, records in enumerate(self.blocks):
+        held = [Signal(32, name=f"held_{k}", reset_less=True) for k in range(4)]
+        asking, answered, done = Signal(), Signal(), Signal()
+        accumulator, count = Signal(64), Signal(64)
+        m.d.comb += asking.eq(port.valid & ~done & Mux(port.write, word == 3, word == 0))
+        for records in self.blocks:
             m.d.comb += [
                 records.index.eq(index),
                 records.write.eq(port.write),
-                records.wdata.eq(Cat(*words[:3], port.wdata)),
+                records.wdata.accumulator.eq(Cat(held[0], held[1])),
+                records.wdata.count.eq(Cat(held[2], port.wdata)),
             ]
-            with m.If(block == number):
-                m.d.comb += [answered.eq(records.ready), answer.eq(records.rdata)]
-                # Not again in the clock in which the answer is handed over.
-                m.d.comb += records.valid.eq(port.valid & asking & ~port.ready)
+        with m.Switch(block):
+            for number, records in enumerate(self.blocks):
+                with m.Case(number):
+                    m.d.comb += [
+                        records.valid.eq(asking),
+                        answered.eq(asking & records.ready),
+                        accumulator.eq(records.rdata.accumulator),
+                        count.eq(records.rdata.count),
+                    ]
 
-        done = Signal()
-        m.d.comb += [
-            port.ready.eq(done | port.valid & ~asking),
-            port.rdata.eq(held.as_value().word_select(word, 32)),
-        ]
-        m.d.sync += done.eq(port.valid & asking & answered)
-        with m.If(port.valid & answered & ~port.write):
-            m.d.sync += held.eq(answer)
-        with m.If(port.valid & port.write & ~asking):
-            m.d.sync += held.as_value().word_select(word, 32).eq(port.wdata)
+        m.d.sync += done.eq(answered)
+        with m.If(answered & ~port.write):
+            m.d.sync += [
+                Cat(held[0], held[1]).eq(accumulator),
+                Cat(held[2], held[3]).eq(count),
+            ]
+        with m.Switch(word):
+            for number, kept in enumerate(held):
+                with m.Case(number):
+                    m.d.comb += port.rdata.eq(kept)
+                    with m.If(port.valid & port.write & (word != 3)):
+                        m.d.sync += kept.eq(port.wdata)
+        m.d.comb += port.ready.eq(port.valid & Mux(port.write, word != 3, word != 0) | done)
         return m
 
 

@@ -93,8 +93,8 @@ class Energy(wiring.Component):
     o : Out(stream of frame_item)
         One for each frame, after its last element.
     freeze : In(1)
-        Keeps what ``records`` shows. A frame that begins while it is high changes nothing there, but is
-        metered: several reads after raising it are from one and the same frame.
+        Keeps what ``records`` shows, while metering goes on: all reads between raising and lowering it
+        are of the state after one and the same frame, the last one that began before.
     records : In(RecordSignature(element_bits + 2))
         :class:`RecordKind`. Accesses take place between frames. Writing sets what is shown and what is
         metered; accumulators must stay below the sum of hysteresis, quantum and 16 products (the
@@ -103,6 +103,9 @@ class Energy(wiring.Component):
         1 where an element is loaded and its energy is received. Changes when ``o`` is taken.
     no_load : Out(elements)
         1 where an element is not loaded. Changes when ``o`` is taken.
+    voltage, overrange : Out(elements)
+        The items' indicators. Change when ``o`` is taken: the next frame, whose indicators may already
+        be known, does not show before its energy does.
 
     Attributes
     ----------
@@ -142,6 +145,8 @@ class Energy(wiring.Component):
                 "records": In(RecordSignature(config.element_bits + 2)),
                 "reversed": Out(config.elements),
                 "no_load": Out(config.elements, init=(1 << config.elements) - 1),
+                "voltage": Out(config.elements),
+                "overrange": Out(config.elements),
             }
         )
 
@@ -172,6 +177,8 @@ class Energy(wiring.Component):
         # places as there are elements when the frame ends.
         shadow_reversed = Signal.like(self.reversed)
         shadow_no_load = Signal.like(self.no_load)
+        shadow_voltage = Signal.like(self.voltage)
+        shadow_overrange = Signal.like(self.overrange)
 
         # Which half of the memory has the live records; `held`: the outside sees the other half; `moving`:
         # this frame writes to the other half. `served`: the last thing done was a record access.
@@ -184,7 +191,7 @@ class Energy(wiring.Component):
         target = Signal.like(place, reset_less=True)
         place_half, target_half = Signal(), Signal()
         store, store_count = Signal(), Signal()
-        m.d.sync += [target.eq(place), store.eq(0), store_count.eq(0)]
+        m.d.sync += [held.eq(held & self.freeze), target.eq(place), store.eq(0), store_count.eq(0)]
         m.d.comb += [
             place.element.eq(element),
             place_half.eq(live),
@@ -246,7 +253,7 @@ class Energy(wiring.Component):
                     ]
                     with m.If(self.i.payload.ok):
                         with m.If(~under_way):
-                            m.d.sync += [moving.eq(self.freeze & ~held), held.eq(held & self.freeze)]
+                            m.d.sync += moving.eq(self.freeze & ~held)
                         m.next = "WINDOW"
                     with m.Else():
                         m.d.comb += self.i.ready.eq(1)
@@ -279,7 +286,12 @@ class Energy(wiring.Component):
                     addend.eq(Addend.PRODUCT),
                     read.addr.eq(constant(Word.TURN)),
                 ]
-                m.d.sync += [result.eq(total_sum), store.eq(1)]
+                m.d.sync += [
+                    shadow_voltage.eq(Cat(shadow_voltage[1:], self.i.payload.voltage)),
+                    shadow_overrange.eq(Cat(shadow_overrange[1:], self.i.payload.overrange)),
+                    result.eq(total_sum),
+                    store.eq(1),
+                ]
                 m.next = "TURN"
             with m.State("TURN"):
                 m.d.comb += [
@@ -379,8 +391,10 @@ class Energy(wiring.Component):
                         self.o.payload.tick.eq(0),
                         self.reversed.eq(shadow_reversed),
                         self.no_load.eq(shadow_no_load),
+                        self.voltage.eq(shadow_voltage),
+                        self.overrange.eq(shadow_overrange),
                         live.eq(live ^ moving),
-                        held.eq(held | moving),
+                        held.eq((held | moving) & self.freeze),
                         moving.eq(0),
                         under_way.eq(0),
                     ]

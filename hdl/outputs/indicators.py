@@ -100,6 +100,7 @@ class Indicators(wiring.Component):
         ]
         voltage = self.voltage.bit_select(item.element, 1)
         overrange = self.overrange.bit_select(item.element, 1)
+        m.d.comb += [self.o.payload.voltage.eq(voltage), self.o.payload.overrange.eq(overrange)]
 
         with m.FSM():
             with m.State("IDLE"):

@@ -26,19 +26,26 @@ struct Meter {
         top.p_rst.set(true);
         clock();
         top.p_rst.set(false);
-        settle();
+        take_levels();
+    }
+
+    // What the outputs show without a frame's being metered is where their edges start from.
+    void take_levels() {
+        clock();
         each_output([this](unsigned number, bool now) { levels[number] = now; });
     }
 
-    // Let the combinational outputs follow the inputs, before the rising edge.
+    // Evaluates all that depends on the registers and the inputs, as it is just before the rising edge.
+    // The falling edge is skipped: nothing happens at it, and it would cost as much again.
     void settle() {
-        top.p_clk.set(false);
-        top.step();
+        top.prev_p_clk.set(false);
+        top.p_clk.set(true);
+        top.eval();
     }
 
+    // The rising edge itself: the registers take their new values.
     void edge() {
-        top.p_clk.set(true);
-        top.step();
+        top.commit();
         clocks++;
     }
 
@@ -54,9 +61,10 @@ struct Meter {
                          top.p_output__1000.template get<bool>(), top.p_counter.template get<bool>(),
                          top.p_test.template get<bool>(), top.p_queued.template get<bool>()})
             visit(number++, now);
-        for (const auto *indicator : {&top.p_voltage, &top.p_reversed, &top.p_overrange, &top.p_no__load})
+        for (uint64_t indicators : {top.p_voltage.template get<uint64_t>(), top.p_reversed.template get<uint64_t>(),
+                                    top.p_overrange.template get<uint64_t>(), top.p_no__load.template get<uint64_t>()})
             for (unsigned element = 0; element < ELEMENTS; element++)
-                visit(number++, indicator->data[element / 32] >> (element % 32) & 1);
+                visit(number++, indicators >> element & 1);
     }
 
     void end_of_frame() {
@@ -114,7 +122,7 @@ struct Meter {
             edge();
             if (ready) {
                 top.p_register__valid.set(false);
-                each_output([this](unsigned number, bool now) { levels[number] = now; });
+                take_levels();
                 return true;
             }
         }
@@ -124,6 +132,8 @@ struct Meter {
 
 }  // namespace
 
+// All else is hidden, so that the compiler may inline it.
+#pragma GCC visibility push(default)
 extern "C" {
 
 void *meter_new() { return new Meter; }
@@ -153,3 +163,4 @@ int meter_access(void *meter, uint32_t address, int write, uint32_t wdata, uint3
 
 uint64_t meter_clocks(void *meter) { return static_cast<Meter *>(meter)->clocks; }
 }
+#pragma GCC visibility pop

@@ -53,11 +53,13 @@ def run_hardware(config, counts, *, throttle=None, preset=None):
         ctx.set(dut.records.valid, 1)
         if write is not None:
             ctx.set(dut.records.write, 1)
-            ctx.set(dut.records.wdata, {"accumulator": int(write[0]), "count": int(write[1])})
-        (rdata,) = await ctx.tick().sample(dut.records.rdata).until(dut.records.ready)
+            ctx.set(dut.records.wdata.accumulator, int(write[0]))
+            ctx.set(dut.records.wdata.count, int(write[1]))
+        rdata = dut.records.rdata
+        record = await ctx.tick().sample(rdata.accumulator, rdata.count).until(dut.records.ready)
         ctx.set(dut.records.valid, 0)
         ctx.set(dut.records.write, 0)
-        records.append([rdata.accumulator, rdata.count])
+        records.append(list(record))
 
     async def feed(ctx):
         if preset is not None:
@@ -139,7 +141,8 @@ def test_writing_the_record_ends_a_pulse():
         await frames(ctx, 1, 1)
         ctx.set(dut.records.valid, 1)
         ctx.set(dut.records.write, 1)
-        ctx.set(dut.records.wdata, {"accumulator": 1, "count": 7})
+        ctx.set(dut.records.wdata.accumulator, 1)
+        ctx.set(dut.records.wdata.count, 7)
         await ctx.tick()
         ctx.set(dut.records.valid, 0)
         seen.append(ctx.get(dut.counter))

@@ -108,8 +108,9 @@ def test_records_after_a_run_equal_golden():
         for index in (0, 1):
             ctx.set(dut.records.index, index)
             ctx.set(dut.records.valid, 1)
-            (rdata,) = await ctx.tick().sample(dut.records.rdata).until(dut.records.ready)
-            read.append([rdata.accumulator, rdata.count])
+            rdata = dut.records.rdata
+            record = await ctx.tick().sample(rdata.accumulator, rdata.count).until(dut.records.ready)
+            read.append(list(record))
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)

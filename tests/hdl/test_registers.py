@@ -47,9 +47,12 @@ class Fixture(wiring.Component):
         wiring.connect(m, wiring.flipped(self.port), registers.port)
         for block, records in ((Block.OFFSET, self.offset.records), (Block.STATUS, status.records)):
             asked = registers.blocks[block]
-            for name in ("valid", "index", "write", "wdata"):
+            for name in ("valid", "index", "write"):
                 m.d.comb += getattr(records, name).eq(getattr(asked, name))
-            m.d.comb += [getattr(asked, name).eq(getattr(records, name)) for name in ("ready", "rdata")]
+            for name in ("accumulator", "count"):
+                m.d.comb += getattr(records.wdata, name).eq(getattr(asked.wdata, name))
+                m.d.comb += getattr(asked.rdata, name).eq(getattr(records.rdata, name))
+            m.d.comb += asked.ready.eq(records.ready)
         m.d.comb += [getattr(status, name).eq(getattr(self, name)) for name in (*INDICATORS, "queued")]
         m.d.comb += [getattr(self, name).eq(getattr(status, name)) for name in ("freeze", "clear")]
         return m
