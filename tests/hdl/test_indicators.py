@@ -77,7 +77,11 @@ def test_hardware_equals_golden(config, throttled):
     np.testing.assert_array_equal(status, expected)
     assert set(np.diff(expected & 1, axis=0).ravel()) == {0, 1, 255}, "the stimulus must go in and out of range"
     for item, sent in zip(run.items, element_items(config, samples, ok, window, clip), strict=True):
-        assert item == {name: sent[name] for name in item}
+        assert {name: item[name] for name in ("element", "ok", "window", "product")} == {
+            name: sent[name] for name in ("element", "ok", "window", "product")
+        }
+    carried = [item["voltage"] | item["overrange"] << 1 for item in run.items if item["ok"]]
+    np.testing.assert_array_equal(np.reshape(carried, expected.shape), expected)
     if not throttled:
         valid = np.repeat(ok, config.elements)
         assert set(np.array(run.latencies)[valid]) == {Indicators.latency}
