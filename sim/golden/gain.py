@@ -13,14 +13,14 @@ __all__ = ["Gain"]
 
 
 @njit(cache=True)
-def _calibrate(samples, clip, gain, remainder, path_bits, out, clip_out):
-    carried = (1 << GAIN_FRACTION_BITS) - 1
+def _calibrate(samples, clip, gain, remainder, path_bits, shift, out, clip_out):
+    carried = (1 << shift) - 1
     for n in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
             sample = samples[n, channel]
-            total = (sample << GAIN_FRACTION_BITS) + remainder[channel] + sample * gain[channel]
+            total = (sample << shift) + remainder[channel] + sample * gain[channel]
             remainder[channel] = total & carried
-            total = shift_right_trunc(total, GAIN_FRACTION_BITS)
+            total = shift_right_trunc(total, shift)
             result = saturate(total, path_bits)
             out[n, channel] = result
             clip_out[n, channel] = clip[n, channel] | (result != total)
@@ -69,5 +69,6 @@ class Gain(Block):
         """
         out = np.empty(samples.shape, dtype=np.int64)
         clip_out = np.empty(samples.shape, dtype=bool)
-        _calibrate(samples, clip, self.gain, self._remainder, self._config.path_bits, out, clip_out)
+        path_bits = self._config.path_bits
+        _calibrate(samples, clip, self.gain, self._remainder, path_bits, GAIN_FRACTION_BITS, out, clip_out)
         return out, clip_out

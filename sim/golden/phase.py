@@ -14,20 +14,20 @@ __all__ = ["Phase"]
 
 @njit(cache=True)
 def _delay(
-    samples, clip, coefficient, whole, previous, remainder, line, place, fraction_bits, path_bits, out, clip_out
+    samples, clip, coefficient, whole, previous, remainder, line, place, fraction_bits, path_bits, shift, out, clip_out
 ):
     mask = line.shape[1] - 1
-    carried = (1 << PHASE_FRACTION_BITS) - 1
+    carried = (1 << shift) - 1
     for n in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
             line[channel, place] = samples[n, channel]
             delayed = (place - whole[channel]) & mask
             now = line[channel, delayed] << fraction_bits
             before = line[channel, (delayed - 1) & mask] << fraction_bits
-            total = (before << PHASE_FRACTION_BITS) + remainder[channel]
+            total = (before << shift) + remainder[channel]
             total += (now - previous[channel]) * coefficient[channel]
             remainder[channel] = total & carried
-            total = shift_right_trunc(total, PHASE_FRACTION_BITS)
+            total = shift_right_trunc(total, shift)
             result = saturate(total, path_bits)
             out[n, channel] = result
             clip_out[n, channel] = clip[n, channel] | (result != total)
@@ -88,6 +88,6 @@ class Phase(Block):
         clip_out = np.empty(samples.shape, dtype=bool)
         self._place = _delay(
             samples, clip, self.coefficient, self.whole, self._previous, self._remainder, self._line, self._place,
-            config.fraction_bits, config.path_bits, out, clip_out,
+            config.fraction_bits, config.path_bits, PHASE_FRACTION_BITS, out, clip_out,
         )  # fmt: skip
         return out, clip_out
