@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ _SPECTRUM_FRAMES = 1 << 20
 _FULL_SCALE_OVER_CLASS = 1.6
 #: Room above a recording's peak.
 _HEADROOM = 1.05
+#: Full scales of the current that are tried, from the one that fits on.
+_FULL_SCALES = 15
 #: Pulses of Output 10 per second that its shortest pulses allow: 30 ms on, 30 ms off.
 _PULSES_PER_S = 16
 #: A current that is nowhere is measured as if it were as large as this, in A.
@@ -95,9 +98,13 @@ def _made_to_measure(recording: Recording, size: Extent, bits: int) -> MeterConf
     i_full_scale = _preferred(max(_HEADROOM * size.i_peak, _FULL_SCALE_OVER_CLASS * size.i_rms.max(), _LEAST_AMPS))
     watts = float((size.v_rms * size.i_rms).sum())
     pulse_wh = 10 ** max(0, math.ceil(math.log10(max(watts, 1.0) / 3600 / _PULSES_PER_S)))
+    full_scales = [i_full_scale]
+    while len(full_scales) < _FULL_SCALES:
+        full_scales.append(_preferred(1.01 * full_scales[-1]))
     refused = None
-    # A pulse must be more than a few samples carry, and not more than the accumulators hold.
-    for attempt in range(8):
+    # Small energies need more bits than the accumulators have: a larger full scale has coarser ones.
+    # Many elements and few samples need larger pulses.
+    for factor, i_full_scale in itertools.product((1, 10, 100), full_scales):
         try:
             return MeterConfig(
                 line=line,
@@ -107,15 +114,11 @@ def _made_to_measure(recording: Recording, size: Extent, bits: int) -> MeterConf
                 sample_bits=bits,
                 v_full_scale=v_full_scale,
                 i_full_scale=i_full_scale,
-                pulse_wh=pulse_wh,
-                counter_wh=10 * pulse_wh,
+                pulse_wh=factor * pulse_wh,
+                counter_wh=10 * factor * pulse_wh,
             )
         except ConfigError as error:
             refused = refused or error
-        if attempt % 2:
-            pulse_wh *= 10
-        else:
-            i_full_scale = _preferred(1.01 * i_full_scale)
     raise refused
 
 

@@ -1,0 +1,427 @@
+"""The command: what it prints, what it refuses, and with which exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blondel.hdl.model_number import ModelNumber
+from blondel.host import cli, measure
+
+COMMAND = [sys.executable, "-c", "import sys; from blondel.host.cli import main; sys.exit(main())"]
+SHARED = Path(__file__).parents[2].parent / "shared" / "recordings"
+#: Metering for a moment, with the golden model alone.
+BRIEF = ["--seconds", "1", "--settle", "0", "--engine", "golden"]
+
+
+def run(capsys, *args) -> tuple[int, str, str]:
+    status = cli.main([str(arg) for arg in args])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def figures(capsys, *args) -> dict:
+    status, out, _ = run(capsys, *args, "--json")
+    assert status == 0
+    return json.loads(out)
+
+
+def refused(capsys, *args) -> str:
+    """Run a command that cannot be done: one line on standard error, nothing on standard output, status 2."""
+    status, out, err = run(capsys, *args)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("blondel: error: ")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    return err
+
+
+def recording(path: Path, *, volts=120.0, amps=5.0, hertz=60.0, rate=2000.0, seconds=0.5, **arrays) -> Path:
+    wave = np.sqrt(2) * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
+    np.savez(path, **({"v": volts * wave, "i": amps * wave, "fs": rate} | arrays))
+    return path
+
+
+# ---- models, describe, verilog ---------------------------------------------------------------------
+
+
+def test_models_lists_all(capsys):
+    status, out, err = run(capsys, "models")
+    assert (status, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [str(model) for model in ModelNumber.all()]
+    assert "MDTCT-2SP  dual      1 kWh     200 A split-core" in out.splitlines()
+
+
+def test_describe_speaks_its_language(capsys):
+    assert "L1                black  line 1" in run(capsys, "describe", "mdnct-2sc")[1]
+    assert "216–264 V phase-neutre" in run(capsys, "describe", "MDNCT-2SC", "--line", 50, "--lang", "fr")[1]
+    assert "energía activa total entregada" in run(capsys, "describe", "MDNCT-2SC", "--lang", "es")[1]
+
+
+def test_verilog_is_a_whole_file(capsys, tmp_path):
+    path = tmp_path / "meter.v"
+    status, out, err = run(capsys, "verilog", "MSNCT-1SC", "-o", path, "--bits", 16)
+    assert (status, out, err) == (0, "", "")
+    text = path.read_text()
+    assert "model MSNCT-1SC" in text
+    assert "blondel_meter meter (" in text
+    assert text.count("endmodule") == len([line for line in text.splitlines() if line.startswith("module ")])
+    assert "input [15:0] sample_data" in text
+    assert os.listdir(tmp_path) == ["meter.v"]
+    assert run(capsys, "verilog", "MSNCT-1SC", "--bits", 16)[1] == text
+
+
+# ---- run -------------------------------------------------------------------------------------------
+
+
+def test_run_prints_a_report(capsys):
+    status, out, err = run(capsys, "run", "MDNCT-1SC", *BRIEF)
+    assert (status, err) == (0, "")
+    assert "1 s (8000 frames), after 0 s of settling" in out
+    assert "golden engine alone" in out
+
+
+def test_the_load_is_what_was_asked_for(capsys):
+    found = figures(
+        capsys, "run", "MDNCT-1SC", "--line", 50, "--volts", 220, "--hertz", 49.5, "--amps=-2,40", "--pf", "1,0.5lead",
+        "--seconds", 4, "--engine", "golden",
+    )  # fmt: skip
+    assert found["line_hz"] == 50
+    assert found["frames"] == 32_000
+    first, second = found["elements"]
+    assert first["true_wh"] == pytest.approx(-2 * 220 * 4 / 3600, rel=1e-4)
+    assert second["true_wh"] == pytest.approx(0.5 * 40 * 220 * 4 / 3600, rel=1e-4)
+    assert found["flags"]["reversed"] == [True, False]
+    assert abs(found["error_ppm"]) < 10
+
+
+def test_the_default_load_is_10_amps_at_nominal_voltage(capsys):
+    found = figures(capsys, "run", "MSNCT-2NC", *BRIEF)
+    assert found["true_wh"] == pytest.approx(1200 / 3600, rel=1e-3)
+    assert found["seconds"] == 1
+
+
+def test_settling_is_what_the_tracking_needs_and_is_shown(capsys):
+    _, out, _ = run(capsys, "run", "MSNCT-1SC", "--seconds", 1, "--engine", "golden")
+    assert "after 16.384 s of settling" in out
+    _, _, err = run(capsys, "run", "MSNCT-1SC", "--seconds", 1, "--engine", "golden", "--json")
+    assert err == "blondel: note: the figures start after 16.384 s of settling\n"
+
+
+def test_rate_and_bits_are_the_user_s(capsys):
+    found = figures(capsys, "run", "MSNCT-1SC", *BRIEF, "--sample-rate", 4000, "--bits", 16)
+    assert (found["sample_rate_hz"], found["frames"]) == (4000.0, 4000)
+
+
+def test_a_household_lives_as_its_seed_says(capsys):
+    arguments = ["run", "MDNCT-2SC", "--household", "--seconds", "3", "--settle", "1", "--engine", "golden"]
+    first, second = figures(capsys, *arguments), figures(capsys, *arguments, "--seed", 1)
+    del first["real_time_factor"], second["real_time_factor"]
+    assert first == second
+    assert figures(capsys, *arguments, "--seed", 2)["true_wh"] != first["true_wh"]
+
+
+def test_more_than_110_percent_is_warned_of_and_metered(capsys):
+    status, out, err = run(capsys, "run", "MDNCT-1SC", "--amps", "10,120", "--seconds", 1, "--settle", 3,
+                           "--engine", "golden", "--json")  # fmt: skip
+    assert status == 0
+    warning, note = err.splitlines()
+    assert warning == (
+        "blondel: warning: element 2: 120 A is more than 110 % of the 100 A that MDNCT-1SC is rated for; "
+        "it shows overrange"
+    )
+    assert note.startswith("blondel: note: ")
+    assert json.loads(out)["flags"]["overrange"] == [False, True]
+    assert run(capsys, "run", "MDNCT-1SC", "--amps", 110, *BRIEF)[2] == ""
+
+
+def test_json_and_plot_together(capsys, tmp_path):
+    path = tmp_path / "run.png"
+    found = figures(capsys, "run", "MSNCT-1SC", *BRIEF, "--plot", path)
+    assert found["frames"] == 8000
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert os.listdir(tmp_path) == ["run.png"]
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["run", "MDNCT-3SC"], "model 'MDNCT-3SC' does not exist; nearest: MDNCT-2SC, MDNCT-1SC"),
+    (["describe", "meter"], "'blondel models' lists all"),
+    (["verilog", ""], "model '' does not exist; nearest: "),
+    (["replay", "x.npz", "--model", "MSNCT"], "model 'MSNCT' does not exist; nearest: MSNCT-"),
+    (["run", "MDNCT-1SC", "--volts", "230"], "230 V is outside the model's line; allowed at 60 Hz: 108 to 132 V"),
+    (["run", "MDNCT-1SC", "--line", "50", "--volts", "120"], "allowed at 50 Hz: 216 to 264 V"),
+    (["run", "MDNCT-1SC", "--volts", "nan"], "argument --volts: 'nan' is not a number"),
+    (["run", "MDNCT-1SC", "--line", "55"], "argument --line: invalid choice: 55"),
+    (["run", "MDNCT-1SC", "--hertz", "70"], "argument --hertz: 70 is out of range; allowed: 45 to 65 Hz"),
+    (["run", "MDNCT-1SC", "--amps", "ten"], "argument --amps: 'ten' is not a number"),
+    (["run", "MDNCT-1SC", "--amps", "1,2,3"], "--amps has 3 values; allowed for MDNCT-1SC: 1 or 2"),
+    (["run", "MSNCT-1SC", "--amps", "1,2"], "--amps has 2 values; allowed for MSNCT-1SC: 1"),
+    (["run", "MDNCT-1SC", "--amps", "inf"], "argument --amps: 'inf' is not a number"),
+    (["run", "MDNCT-1SC", "--pf", "0.5"], "allowed: 0.5lag or 0.5lead"),
+    (["run", "MDNCT-1SC", "--pf", "2lag"], "argument --pf: power factor is 2lag"),
+    (["run", "MDNCT-1SC", "--pf", "1,1,1"], "--pf has 3 values"),
+    (["run", "MDNCT-1SC", "--household", "--amps", "5"], "--household brings its own loads: leave out --amps"),
+    (["run", "MDNCT-1SC", "--seconds", "0"], "--seconds 0 is less than a sample"),
+    (["run", "MDNCT-1SC", "--seconds", "-1"], "argument --seconds: -1 is out of range"),
+    (["run", "MDNCT-1SC", "--settle", "-1"], "argument --settle: -1 is out of range"),
+    (["run", "MDNCT-1SC", "--engine", "verilator"], "argument --engine: invalid choice"),
+    (["run", "MDNCT-1SC", "--sample-rate", "100"], "sample_rate_hz is 100"),
+    (["run", "MDNCT-1SC", "--bits", "12"], "argument --bits: 12 is out of range; allowed: 16 to 24"),
+    (["run", "MDNCT-1SC", "--seed", "x"], "argument --seed: 'x' is not a whole number"),
+    (["run"], "the following arguments are required: MODEL ('blondel run --help' explains)"),
+    (["run", "MDNCT-1SC", "--nonsense"], "unrecognized arguments: --nonsense"),
+    (["describe", "MDNCT-1SC", "--lang", "de"], "argument --lang: invalid choice: 'de'"),
+    (["mdoels"], "invalid choice: 'mdoels'"),
+    ([], "the following arguments are required: COMMAND"),
+])  # fmt: skip
+def test_bad_arguments_get_one_line(capsys, arguments, said):
+    assert said in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("command", [["run", "MSNCT-1SC"], ["replay", "recording.npz"], ["verilog", "MSNCT-1SC"]])
+def test_unwritable_output_is_refused_before_the_work(capsys, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    recording(Path("recording.npz"))
+
+    def never(*arguments):
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr(measure, "make_engines", never)
+    monkeypatch.setattr("blondel.hdl.verilog.convert", never)
+    option = "-o" if command[0] == "verilog" else "--plot"
+    assert "cannot write none/x.png: none is not a directory" in refused(capsys, *command, option, "none/x.png")
+    Path("folder.png").mkdir()
+    assert "cannot write folder.png: it is a directory" in refused(capsys, *command, option, "folder.png")
+    if option == "--plot":
+        assert "its name must end with .png, .svg, .pdf" in refused(capsys, *command, option, "x.jpeg")
+    assert sorted(os.listdir()) == ["folder.png", "recording.npz"]
+
+
+def test_engines_that_differ_are_loud(capsys, monkeypatch):
+    class Wrong(measure.ENGINES["golden"]):
+        def state(self):
+            state = super().state()
+            state.lost += 1
+            return state
+
+    monkeypatch.setitem(measure.ENGINES, "rtl", Wrong)
+    status, out, err = run(capsys, "run", "MSNCT-1SC", "--seconds", 1, "--settle", 0)
+    assert (status, out) == (1, "")
+    assert err == "blondel: error: the engines differ after 8000 frames; lost frames: golden 0, rtl 1\n"
+
+
+def test_a_missing_compiler_is_told(capsys, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    status, out, err = run(capsys, "run", "MSNCT-1SC", "--engine", "rtl")
+    assert (status, out) == (1, "")
+    assert err.startswith("blondel: error: C++ compiler 'no-such-compiler' does not run")
+
+
+# ---- replay ----------------------------------------------------------------------------------------
+
+
+def test_replay_plays_whole_repeats(capsys, tmp_path):
+    path = recording(tmp_path / "r.npz", seconds=0.5)
+    once = figures(capsys, "replay", path, "--engine", "golden")
+    thrice = figures(capsys, "replay", path, "--engine", "golden", "--repeat", 3)
+    assert (once["frames"], thrice["frames"]) == (1000, 3000)
+    assert once["model"] == "MSNCT-1NC"
+    assert once["true_wh"] == pytest.approx(600 * 0.5 / 3600, rel=1e-9)
+    assert thrice["true_wh"] == pytest.approx(3 * once["true_wh"], rel=1e-9)
+    for found in (once, thrice):
+        assert abs(found["error_ppm"]) < 10
+
+
+def test_replay_scales_for_transformers(capsys, tmp_path):
+    path = recording(tmp_path / "r.npz", volts=1.2, amps=0.05)
+    found = figures(capsys, "replay", path, "--v-scale", 100, "--i-scale=-200", "--engine", "golden")
+    assert found["model"] == "MSNCT-1NC"
+    assert found["true_wh"] == pytest.approx(-120 * 10 * 0.5 / 3600, rel=1e-9)
+    assert found["flags"]["reversed"] == [True]
+
+
+def test_replay_takes_a_file_for_each_element(capsys, tmp_path):
+    paths = [recording(tmp_path / f"{n}.npz", amps=n) for n in (2, 4, 6)]
+    two = figures(capsys, "replay", *paths[:2], "--engine", "golden")
+    assert two["model"] == "MDNCT-1NC"
+    assert [each["true_wh"] for each in two["elements"]] == pytest.approx([120 * n / 7200 for n in (2, 4)])
+    status, out, err = run(capsys, "replay", *paths, "--engine", "golden", "--json")
+    assert status == 0
+    assert err.startswith("blondel: note: no model covers this recording; a meter made to measure: 3 × 500 V, 10 A")
+    assert json.loads(out)["model"] == "custom"
+    assert json.loads(out)["pulse_wh"] == 1
+
+
+def test_replay_takes_channels_by_name(capsys, tmp_path):
+    wave = np.sin(2 * np.pi * 60 * np.arange(1000) / 2000)
+    path = recording(tmp_path / "r.npz", v1=170 * wave, i1=10 * wave, v2=-165 * wave, i2=5 * wave)
+    found = figures(
+        capsys, "replay", path, "--v-channel", "v1,v2", "--i-channel", "i1,i2", "--engine", "golden"
+    )
+    assert [each["true_wh"] for each in found["elements"]] == pytest.approx([850 / 7200, -412.5 / 7200])
+
+
+def test_replay_on_a_model_tells_what_is_clipped(capsys, tmp_path):
+    path = recording(tmp_path / "r.npz", volts=120, amps=200)
+    status, out, err = run(capsys, "replay", path, "--model", "MSNCT-1NC", "--i-scale", 2, "--engine", "golden",
+                           "--json")  # fmt: skip
+    assert status == 0
+    assert err.splitlines()[0] == (
+        "blondel: warning: the recording's peak of 565.685 A is beyond full scale, 200 A, and is clipped; "
+        "--i-scale=0.7 would fit"
+    )
+    assert json.loads(out)["model"] == "MSNCT-1NC"
+    assert json.loads(out)["flags"]["overrange"] == [True]
+    status, _, err = run(capsys, "replay", path, "--model", "MSNCT-1NC", "--i-scale", 0.7, "--engine", "golden")
+    assert (status, err) == (0, "")
+
+
+def test_replay_plots(capsys, tmp_path):
+    path = recording(tmp_path / "r.npz")
+    status, out, _ = run(capsys, "replay", path, "--engine", "golden", "--settle", 0, "--plot", tmp_path / "r.svg")
+    assert status == 0
+    assert "total" in out
+    assert (tmp_path / "r.svg").stat().st_size > 10_000
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def cut(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:-200])
+    return path
+
+
+ORPHAN = """STATION,1,1999
+2,2A,0D
+1,VA,A,,V,1,0,0,-9,9,1,1,P
+2,IA,A,,A,1,0,0,-9,9,1,1,P
+60
+1
+1000,10
+01/01/2020,00:00:00.0
+01/01/2020,00:00:00.0
+ASCII
+1
+"""
+
+
+@pytest.mark.parametrize(("make", "said"), [
+    (lambda at: at / "none.npz", "No such file"),
+    (lambda at: write(at / "empty.csv", ""), "is empty"),
+    (lambda at: write(at / "header.csv", "time,v,i\n"), "no samples"),
+    (lambda at: write(at / "text.csv", "time,v,i\n0,1,2\n0.001,one,2\n"), "'one'"),
+    (lambda at: write(at / "ragged.csv", "time,v,i\n0,1,2\n0.001,1\n"), "line 3 has 2 cells"),
+    (lambda at: cut(recording(at / "cut.npz")), "cut short"),
+    (lambda at: write(at / "orphan.cfg", ORPHAN), "no orphan.dat"),
+    (lambda at: write(at / "kind.wav", "RIFF"), "unknown kind .wav"),
+    (lambda at: recording(at / "nan.npz", v=np.array([1.0, np.nan]), i=np.array([1.0, 2.0])), "nan at sample 1"),
+    (lambda at: recording(at / "odd.npz", i=np.zeros(3)), "1000 samples of voltage and 3 of current"),
+    (lambda at: recording(at / "rate.npz", rate=100.0, hertz=20.0), "sample_rate_hz is 100"),
+])  # fmt: skip
+def test_bad_recordings_get_one_line(capsys, tmp_path, make, said):
+    assert said in refused(capsys, "replay", make(tmp_path), "--plot", tmp_path / "x.png")
+    assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["short.npz"], "500 samples"),
+    (["--v-channel", "v9"], "has no voltage channel v9"),
+    (["whole.npz", "--v-channel", "v,v,v"], "allowed: 1"),
+    (["--v-scale", "0"], "v_scale is 0"),
+    (["--i-scale", "x"], "'x' is not a number"),
+    (["--repeat", "0"], "argument --repeat: 0 is out of range"),
+    (["--model", "MDNCT-1NC"], "MDNCT-1NC has 2 elements; the recordings have 1"),
+])  # fmt: skip
+def test_bad_use_of_a_recording_gets_one_line(capsys, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    recording(Path("whole.npz"))
+    recording(Path("short.npz"), seconds=0.25)
+    assert said in refused(capsys, "replay", "whole.npz", *arguments)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared recordings are not here")
+@pytest.mark.parametrize("name", ["vk_kettle", "keating_ph1", "sv_rex640_ph_a", "ct_wisp2_swingA"])
+def test_recorded_waveforms(capsys, name):
+    found = figures(capsys, "replay", SHARED / f"{name}.npz", "--engine", "golden")
+    reference = next(r for r in json.loads((SHARED / "manifest.json").read_text()) if r["name"] == name)
+    assert found["line_hz"] == round(reference["float_ref"]["f"] / 10) * 10
+    assert found["frames"] == reference["n"]
+    assert abs(found["error_ppm"]) < 10
+
+
+# ---- as a process ----------------------------------------------------------------------------------
+
+
+def process(*arguments, **settings) -> subprocess.CompletedProcess:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, **settings)
+
+
+def test_both_engines_by_default_as_a_process():
+    done = process("run", "MDNCT-2SC", "--seconds", "0.5", "--settle", "0.5", "--json")
+    assert done.returncode == 0
+    found = json.loads(done.stdout)
+    assert (found["engine"], found["bit_exact"]) == ("both", True)
+    assert found["real_time_factor"] > 0
+    # No terminal, no progress.
+    assert done.stderr == "blondel: note: the figures start after 0.5 s of settling\n"
+
+
+def test_the_exit_status_of_bad_input():
+    done = process("run", "MDNCT-9SC")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_output_that_cannot_be_written():
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, "models"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "blondel: error: cannot write the output: No space left on device\n")
+
+
+def start(*arguments) -> subprocess.Popen:
+    return subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_a_reader_that_stops_is_no_fault():
+    with start("models") as running:
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 141
+
+
+def test_an_interruption_is_one_line():
+    with start("run", "MSNCT-1SC", "--engine", "golden", "--seconds", "1e8", "--json") as running:
+        assert running.stderr.readline().startswith(b"blondel: note: ")
+        running.send_signal(signal.SIGINT)
+        assert running.stderr.read() == b"blondel: error: interrupted\n"
+        assert running.stdout.read() == b""
+    assert running.returncode == 130
+
+
+def test_a_terminal_without_omega():
+    done = process("describe", "MDNCT-2SC", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert "3 ?, in the meter" in done.stdout
+
+
+def test_the_installed_command():
+    command = Path(sys.executable).with_name("blondel")
+    if not command.exists():
+        pytest.skip("not installed as a command")
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert done.stdout.startswith("blondel 0.")
