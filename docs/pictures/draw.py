@@ -1,0 +1,104 @@
+"""Draws the theory's pictures: ``python docs/pictures/draw.py [FOLDER]``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("svg")
+
+import matplotlib.pyplot as plt
+
+#: Colours that can be told apart by everybody, on white paper.
+DELIVERED, RECEIVED, NET, GREY = "#0b6e99", "#c8501e", "#1f2933", "#8a94a0"
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "blondel",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": NET,
+    "xtick.color": NET,
+    "ytick.color": NET,
+}
+
+
+def phase_error() -> plt.Figure:
+    """Error of energy by phase error, at the data sheet's power factors."""
+    figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+    degrees = np.linspace(-0.2, 0.2, 81)
+    for name, angle, color in (
+        ("0.5 lagging", np.arccos(0.5), RECEIVED),
+        ("1.0", 0.0, NET),
+        ("0.866 leading", -np.arccos(0.866), DELIVERED),
+    ):
+        error = 100 * (np.cos(angle + np.radians(degrees)) / np.cos(angle) - 1)
+        axes.plot(degrees, error, color=color, linewidth=2)
+        axes.annotate(name, (0.2, error[-1]), (6, 0), textcoords="offset points", color=color, va="center")
+    axes.axhspan(-0.5, 0.5, color=GREY, alpha=0.15, linewidth=0)
+    axes.annotate("class 0.5", (-0.195, -0.46), color=GREY, va="bottom", ha="left")
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    axes.set(xlabel="phase error, degrees", ylabel="error of energy, %", xlim=(-0.2, 0.2), ylim=(-0.7, 0.7))
+    return figure
+
+
+def direction() -> plt.Figure:
+    """Net energy of a load that turns round, and how it is committed."""
+    figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+    t = np.linspace(0, 1, 2001)
+    power = np.where(t < 0.45, 1.0, -1.0)
+    swing = 0.035
+    net = np.cumsum(power) * (t[1] - t[0]) + swing * np.sin(2 * np.pi * 24 * t)
+    hysteresis = 0.1
+    delivered, received, base, forward, decided = [], [], 0.0, True, None
+    d = r = 0.0
+    for n, value in enumerate(net):
+        pending = value - base
+        ahead = pending if forward else -pending
+        if ahead > 0 or -ahead >= hysteresis:
+            if ahead <= 0:
+                forward, decided = not forward, n
+            d, r, base = d + max(pending, 0), r + max(-pending, 0), value
+        delivered.append(d)
+        received.append(r)
+    peak = int(np.argmax(net))
+    axes.plot(t, net, color=NET, linewidth=1, label="net energy")
+    axes.plot(t, delivered, color=DELIVERED, linewidth=2, label="delivered")
+    axes.plot(t, received, color=RECEIVED, linewidth=2, label="received")
+    axes.plot(t[peak], net[peak], "o", color=DELIVERED)
+    axes.annotate(
+        "turning point", (t[peak], net[peak]), (0, 10), textcoords="offset points", color=DELIVERED, ha="center"
+    )
+    axes.axhline(net[peak] - hysteresis, xmin=0.36, xmax=0.62, color=GREY, linewidth=0.8, linestyle="--")
+    axes.annotate(
+        "", (t[decided], net[peak] - hysteresis), (t[decided], net[peak]),
+        arrowprops={"arrowstyle": "<->", "color": GREY, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0},
+    )  # fmt: skip
+    axes.annotate("hysteresis", (t[decided], net[peak] - hysteresis / 2), (6, 0), textcoords="offset points",
+                  color=GREY, va="center")  # fmt: skip
+    axes.plot(t[decided], received[decided], "o", color=RECEIVED)
+    axes.annotate(
+        "decided, committed whole", (t[decided], received[decided]), (10, -6), textcoords="offset points",
+        color=RECEIVED, va="top",
+    )  # fmt: skip
+    axes.set(xlabel="time", ylabel="energy", xticks=[], yticks=[], xlim=(0, 1), ylim=(-0.12, 0.62))
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def main(folder: Path) -> None:
+    """Write every picture to ``folder``."""
+    for draw in (phase_error, direction):
+        with plt.rc_context(STYLE):
+            figure = draw()
+            figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None}, facecolor="white")
+            plt.close(figure)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)

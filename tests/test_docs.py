@@ -1,0 +1,117 @@
+"""The pages: their code runs, their commands print what they say, their links lead somewhere, Sphinx is content."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+BLOCKS = sorted((DOCS / "blocks").glob("*.md"))
+HEADINGS = ["What", "Ports", "Formats", "Latency", "Arithmetic", "Tests"]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def fenced(path: Path, language: str) -> list[tuple[int, str]]:
+    """Return the blocks of a language, each with the number of its first line."""
+    text = path.read_text()
+    return [(text.count("\n", 0, each.start(2)) + 1, each[2]) for each in FENCE.finditer(text) if each[1] == language]
+
+
+def commands(path: Path) -> list[tuple[int, str, str]]:
+    """Return the commands of the console blocks: line, command, and what it is said to print."""
+    found = []
+    for line, block in fenced(path, "console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.replace("\\\n", " ").partition("\n")
+            found.append((line, command, output))
+    return found
+
+
+@pytest.mark.parametrize("path", [page for page in PAGES if fenced(page, "python")], ids=name)
+def test_code_runs(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    namespace = {"__name__": path.stem}
+    for line, code in fenced(path, "python"):
+        exec(compile("\n" * (line - 1) + code, name(path), "exec"), namespace)
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Tell whether a page shows what was printed; ``…`` stands for anything, over several lines too."""
+    pattern = ".*".join(re.escape(part) for part in shown.rstrip().split("…"))
+    return re.fullmatch(pattern, printed.rstrip(), re.DOTALL) is not None
+
+
+BLONDEL = [(page, *each) for page in PAGES for each in commands(page) if each[1].startswith("blondel ")]
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "command", "shown"), BLONDEL, ids=[f"{name(page)} {command}" for page, _, command, _ in BLONDEL]
+)
+def test_commands_print_what_they_say(path, line, command, shown, tmp_path):
+    done = subprocess.run(
+        [Path(sys.executable).with_name("blondel"), *shlex.split(command)[1:]],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert matches(shown, done.stdout + done.stderr), f"{name(path)}:{line}\n{done.stdout}{done.stderr}"
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        for line, command, _ in commands(page):
+            if command.split()[0] == "make":
+                assert set(command.split()[1:]) <= targets, f"{name(page)}:{line}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_links_lead_somewhere(path):
+    text = FENCE.sub("", path.read_text())
+    for link in re.findall(r"\]\(([^)\s]+)\)|<img [^>]*src=\"([^\"]+)\"", text):
+        target = next(filter(None, link)).split("#")[0]
+        if target and not re.match(r"https?://|mailto:", target):
+            assert (path.parent / target).exists(), f"{name(path)}: {target}"
+
+
+@pytest.mark.parametrize("path", BLOCKS, ids=name)
+def test_block_pages_have_the_fixed_headings(path):
+    text = FENCE.sub("", path.read_text())
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == HEADINGS
+    assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.svg")), ids=name)
+def test_pictures_are_whole(path):
+    ElementTree.parse(path)
+
+
+def test_pictures_can_be_drawn_again(tmp_path):
+    draw = runpy.run_path(str(DOCS / "pictures" / "draw.py"))
+    draw["main"](tmp_path)
+    drawn = {picture.name for picture in tmp_path.iterdir()}
+    assert drawn
+    assert drawn <= {picture.name for picture in (DOCS / "pictures").iterdir()}
+
+
+def test_sphinx_has_no_warnings(tmp_path):
+    options = ["-q", "-W", "--keep-going", "-d", tmp_path / "trees"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *options, DOCS, tmp_path / "out"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "theory.html").read_text().count("<math") > 10
