@@ -278,7 +278,7 @@ def contribution(config, amps, factor, hertz, seconds=20):
     return (np.mean(out[:, 0] * out[:, 1] / 4.0**config.fraction_bits) / true - 1) * 1e6
 
 
-@pytest.mark.parametrize("degrees_at_60", [0.0, 0.1, 1.0, 3.0, -3.0])
+@pytest.mark.parametrize("degrees_at_60", [0.0, 0.1, 1.0, 1.34, 3.0, -3.0])
 def test_contribution_to_the_error(degrees_at_60):
     """Energy at 8 kS/s: what rounding, the coefficient's last place and the all-pass's dispersion add."""
     config = MeterConfig.for_model("MSNCT-1SC").with_changes(
