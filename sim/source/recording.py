@@ -460,5 +460,5 @@ class Recording:
 
     def samples(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return some frames: see :meth:`blondel.sim.source.source.Source.samples`."""
-        index = np.arange(start % self.period_frames, start % self.period_frames + count) % self.period_frames
+        index = np.arange(start, start + count) % self.period_frames
         return self.volts[index], self.amps[index]

@@ -31,10 +31,8 @@ def test_dithered_codes_have_the_value_for_mean(value):
 
 
 def test_without_dither_codes_are_rounded():
-    codes = IdealAdc(CONFIG, dither=False).codes(0, *constants(100.4, 10))
-    assert (codes == 100).all()
-    codes = IdealAdc(CONFIG, dither=False).codes(0, *constants(-100.6, 10))
-    assert (codes == -101).all()
+    for value, code in ((100.4, 100), (100.6, 101), (-100.4, -100), (-100.6, -101)):
+        assert (IdealAdc(CONFIG, dither=False).codes(0, *constants(value, 10)) == code).all()
 
 
 def test_dither_breaks_the_rounding_of_a_coherent_signal():

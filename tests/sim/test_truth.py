@@ -13,7 +13,7 @@ RATE = 8000.0
 
 
 def wave(frames, hertz=60.0, volts=120.0, amps=5.0, lag_deg=60.0, dc=(0.0, 0.0), rate=RATE):
-    angle = 2 * np.pi * hertz * np.arange(frames) / rate
+    angle = 1.0 + 2 * np.pi * hertz * np.arange(frames) / rate
     v = math.sqrt(2) * volts * np.sin(angle) + dc[0]
     i = math.sqrt(2) * amps * np.sin(angle - math.radians(lag_deg)) + dc[1]
     return v[:, None], i[:, None]
