@@ -57,6 +57,7 @@ class Watch(wiring.Component):
     """
 
     def __init__(self, width: int, units: int, distance: int):
+        self._width = width
         self._units = units
         self._distance = distance
         super().__init__(
@@ -73,7 +74,6 @@ class Watch(wiring.Component):
                 "stepped": Out(1),
             }
         )
-        self._width = width
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -105,7 +105,7 @@ class Watch(wiring.Component):
             m.d.sync += [received.eq(self.value), emitted_before.eq(0), edges_before.eq(0)]
 
         m.d.comb += [
-            # Twenty years' energy fits a register, and so do its ticks.
+            # A register's worth of units, without one more edge, is years of energy at full scale.
             Assume(~received[-1]),
             Assert(received == self.waiting + emitted),
             Assert(~self.edge | self.stepped),
@@ -117,6 +117,8 @@ class Watch(wiring.Component):
             Assert(self.edges <= emitted),
         ]
         return m
+
+
 def edge_of(m: Module, output: Signal, write: Value) -> Value:
     """Return whether an output changed with the last clock, by itself."""
     before, written = Signal(), Signal()
