@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from blondel.hdl.config import LINE_FREQUENCY_RANGE_HZ, LINES, ConfigError, MeterConfig
 from blondel.hdl.model_number import ModelNumber
+from blondel.host.describe import RATED_MAX, describe
 from blondel.host.files import OutputError, check_writable, write_whole
 from blondel.host.texts import TEXTS
 
@@ -28,8 +29,6 @@ __all__ = ["main"]
 OK, FAILED, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 #: Longest run, in s: three years.
 SECONDS_MAX = 1e8
-#: Rated current may be exceeded by this factor (data sheet).
-RATED_MAX = 1.1
 
 
 class InputError(Exception):
@@ -228,8 +227,6 @@ def _models(args: argparse.Namespace) -> int:
 
 
 def _describe(args: argparse.Namespace) -> int:
-    from blondel.host.describe import describe
-
     print(describe(MeterConfig.for_model(args.model, args.line), args.lang), end="")
     return OK
 

@@ -9,7 +9,7 @@ from blondel.hdl.config import INDICATOR_BITS, REGISTER_LIFE_HOURS, MeterConfig
 from blondel.hdl.model_number import ModelNumber
 from blondel.host.texts import DECIMAL_MARK, TEXTS
 
-__all__ = ["describe"]
+__all__ = ["RATED_MAX", "describe"]
 
 #: Starting load as a part of class amps (data sheet).
 STARTING_LOAD = 5e-4

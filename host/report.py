@@ -71,6 +71,8 @@ def report(figures: Figures) -> str:
         engines = f"golden model and RTL agree bit for bit in {figures.settle_frames + figures.frames} frames"
     else:
         engines = f"{figures.engine} engine alone"
+    # Three digits, and no exponent.
+    speed = f"{float(f'{figures.real_time_factor:.3g}'):g}"
     lines = [
         f"{config.model or 'Custom meter'}: {config.elements} element{'s'[: config.elements > 1]}, "
         f"{config.class_amps:g} A, {volts}, {config.sample_rate_hz:g} samples/s, {config.sample_bits} bits",
@@ -81,6 +83,6 @@ def report(figures: Figures) -> str:
         f"pulses   {pulses}",
         f"counter  {figures.counts} × {energy(config.counter_wh)}",
         f"flags    {_flags(figures)}",
-        f"engines  {engines}, {figures.real_time_factor:.3g} × real time",
+        f"engines  {engines}, {speed} × real time",
     ]
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ import numpy as np
 
 from blondel.hdl.config import LINES, ConfigError, Line, MeterConfig
 from blondel.hdl.model_number import ModelNumber
+from blondel.host.describe import RATED_MAX
 from blondel.sim.source.recording import Recording
 
 __all__ = ["Extent", "config_for", "extent"]
@@ -22,8 +23,8 @@ _FULL_SCALE_OVER_CLASS = 1.6
 _HEADROOM = 1.05
 #: Full scales of the current that are tried, from the one that fits on.
 _FULL_SCALES = 15
-#: Pulses of Output 10 per second that its shortest pulses allow: 30 ms on, 30 ms off.
-_PULSES_PER_S = 16
+#: Pulses of Output 10 per second that its shortest pulses allow.
+_PULSES_PER_S = 1 / (2 * MeterConfig.pulse_min_s)
 #: A current that is nowhere is measured as if it were as large as this, in A.
 _LEAST_AMPS = 0.1
 
@@ -79,7 +80,7 @@ def _model_for(recording: Recording, size: Extent, bits: int) -> MeterConfig | N
             sample_rate_hz=recording.sample_rate_hz, sample_bits=bits,
         )  # fmt: skip
         covers_voltage = (config.line.v_min <= size.v_rms).all() and (size.v_rms <= config.line.v_max).all()
-        covers_current = (size.i_rms <= 1.1 * amps).all() and size.i_peak <= config.i_full_scale
+        covers_current = (size.i_rms <= RATED_MAX * amps).all() and size.i_peak <= config.i_full_scale
         if covers_voltage and covers_current and size.v_peak <= config.v_full_scale:
             return config
     return None
@@ -94,6 +95,7 @@ def _preferred(value: float) -> float:
 def _made_to_measure(recording: Recording, size: Extent, bits: int) -> MeterConfig:
     v_rms = size.v_rms[size.v_rms > 0] if size.v_rms.any() else np.array([LINES[size.line_hz].v_nominal])
     line = Line(size.line_hz, float(f"{0.9 * v_rms.min():.3g}"), float(f"{1.1 * v_rms.max():.3g}"))
+    # MeterConfig wants room for 115 % of the line's highest voltage.
     v_full_scale = _preferred(max(_HEADROOM * size.v_peak, 1.15 * math.sqrt(2) * line.v_max))
     i_full_scale = _preferred(max(_HEADROOM * size.i_peak, _FULL_SCALE_OVER_CLASS * size.i_rms.max(), _LEAST_AMPS))
     watts = float((size.v_rms * size.i_rms).sum())

@@ -240,6 +240,22 @@ def test_replay_plays_whole_repeats(capsys, tmp_path):
         assert abs(found["error_ppm"]) < 10
 
 
+@pytest.mark.parametrize("settle", [[], ["--settle", "0.3"], ["--settle", "0"]])
+def test_the_figures_of_a_replay_begin_where_the_recording_does(capsys, tmp_path, monkeypatch, settle):
+    amps = np.arange(1000.0)
+    path = recording(tmp_path / "r.npz", i=amps)
+    seen = []
+
+    def watch(config, source, engines, *, settle_frames, **more):
+        seen.append(source.samples(settle_frames, 1000)[1][:, 0])
+        return measured(config, source, engines, settle_frames=settle_frames, **more)
+
+    measured = measure.measure
+    monkeypatch.setattr(measure, "measure", watch)
+    assert run(capsys, "replay", path, "--engine", "golden", *settle)[0] == 0
+    assert np.array_equal(seen[0], amps)
+
+
 def test_replay_scales_for_transformers(capsys, tmp_path):
     path = recording(tmp_path / "r.npz", volts=1.2, amps=0.05)
     found = figures(capsys, "replay", path, "--v-scale", 100, "--i-scale=-200", "--engine", "golden")

@@ -19,7 +19,10 @@ def test_a_file_is_replaced_when_all_is_written(tmp_path):
         assert path.read_text() == "before"
         file.write(b"after")
 
-    write_whole(path, write)
+    with path.open() as reader:
+        write_whole(path, write)
+        # Who reads the old file reads all of it.
+        assert reader.read() == "before"
     assert path.read_text() == "after"
     assert os.listdir(tmp_path) == ["meter.v"]
 

@@ -52,6 +52,8 @@ def test_the_rest_is_said():
     assert lines[-1] == "engines  golden model and RTL agree bit for bit in 611072 frames, 12.3 × real time"
     alone = report(figures([FIRST, SECOND], TOTAL, engine="rtl", bit_exact=False)).splitlines()
     assert alone[-1] == "engines  rtl engine alone, 12.3 × real time"
+    fast = report(figures([FIRST, SECOND], TOTAL, real_time_factor=8612.3))
+    assert fast.endswith(", 8610 × real time\n")
 
 
 def test_flags_are_named_with_their_elements():
