@@ -25,7 +25,7 @@ demo: $(SET_UP)  ## Run a dual-element meter on a household for a minute: golden
 test: $(SET_UP)  ## Run the tests on all cores.
 	$(RUN) $(BIN)/python -m pytest -n auto
 
-bench: $(SET_UP)  ## Print the speed of the golden model and of the RTL engine, and the digital error.
+bench: $(SET_UP)  ## Print how fast the golden model and the RTL engine are.
 	$(RUN) $(BIN)/python bench/bench.py
 
 docs: $(SET_UP)  ## Make the pages of docs/ into build/docs.
