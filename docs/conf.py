@@ -15,8 +15,6 @@ extensions = ["myst_parser"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nitpicky = True
-# The last pattern of a table of contents takes what was not named before it, if there is any.
-suppress_warnings = ["toc.empty_glob"]
 
 html_theme = "furo"
 html_title = "Blondel"
