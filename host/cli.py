@@ -406,7 +406,8 @@ def _progress(frames: int) -> Iterator[Callable[[int], object]]:
     from tqdm import tqdm
 
     # disable=None: not where standard error is no terminal.
-    with tqdm(total=frames, desc="metering", unit="frames", unit_scale=True, delay=1, disable=None, leave=False) as bar:
+    bar = tqdm(total=frames, desc="metering", unit=" frames", unit_scale=True, delay=1, disable=None, leave=False)
+    with bar:
         yield bar.update
 
 
