@@ -10,7 +10,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -261,9 +261,7 @@ def _run(args: argparse.Namespace) -> int:
     line = config.line
     volts = line.v_nominal if args.volts is None else args.volts
     if not line.v_min <= volts <= line.v_max:
-        raise InputError(
-            f"{volts:g} V is outside the model's line; allowed at {line.hertz} Hz: {line.v_min:g} to {line.v_max:g} V"
-        )
+        raise InputError(_outside(config, volts))
     hertz = float(line.hertz) if args.hertz is None else args.hertz
     frames = round(args.seconds * config.sample_rate_hz)
     if frames < 1:
@@ -271,6 +269,11 @@ def _run(args: argparse.Namespace) -> int:
     source = _household(args, config, volts, hertz) if args.household else _bench(args, config, volts, hertz)
     settle = config.settle_s if args.settle is None else args.settle
     return _measure(args, config, source, config.frames_in(settle), frames)
+
+
+def _outside(config: MeterConfig, volts: float) -> str:
+    line = config.line
+    return f"{volts:.6g} V is outside the model's line; allowed at {line.hertz} Hz: {line.v_min:g} to {line.v_max:g} V"
 
 
 def _bench(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Source:
@@ -281,15 +284,19 @@ def _bench(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: f
 
     amps = _for_each("--amps", args.amps or [10.0], config)
     factors = _for_each("--pf", args.pf or ["1"], config)
+    _warn_of_overload(config, amps)
+    loads = [[Sine(each, factor)] for each, factor in zip(amps, factors, strict=True)]
+    return Service(Mains(volts=volts, hertz=hertz), loads, sample_rate_hz=config.sample_rate_hz)
+
+
+def _warn_of_overload(config: MeterConfig, amps: Iterable[float]) -> None:
     for element, each in enumerate(amps, start=1):
         if abs(each) > RATED_MAX * config.class_amps:
             _say(
                 "warning",
-                f"element {element}: {abs(each):g} A is more than 110 % of the {config.class_amps:g} A that "
+                f"element {element}: {abs(each):.6g} A is more than 110 % of the {config.class_amps:g} A that "
                 f"{config.model} is rated for; it shows overrange",
             )
-    loads = [[Sine(each, factor)] for each, factor in zip(amps, factors, strict=True)]
-    return Service(Mains(volts=volts, hertz=hertz), loads, sample_rate_hz=config.sample_rate_hz)
 
 
 def _household(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Source:
@@ -332,6 +339,10 @@ def _replay(args: argparse.Namespace) -> int:
             raise InputError(
                 f"model {config.model} has {config.elements} elements; the recordings have {recording.elements}"
             )
+        _warn_of_overload(config, size.i_rms)
+        for element, volts in enumerate(size.v_rms, start=1):
+            if not config.line.v_min <= volts <= config.line.v_max:
+                _say("warning", f"element {element}: {_outside(config, volts)}")
         _warn_of_clipping("v", size.v_peak, config.v_full_scale, args.v_scale, "V")
         _warn_of_clipping("i", size.i_peak, config.i_full_scale, args.i_scale, "A")
     settle = config.frames_in(config.settle_s if args.settle is None else args.settle)

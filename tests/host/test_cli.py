@@ -290,14 +290,24 @@ def test_replay_on_a_model_tells_what_is_clipped(capsys, tmp_path):
     status, out, err = run(capsys, "replay", path, "--model", "MSNCT-1NC", "--i-scale", 2, "--engine", "golden",
                            "--json")  # fmt: skip
     assert status == 0
-    assert err.splitlines()[0] == (
+    assert err.splitlines()[:2] == [
+        "blondel: warning: element 1: 400 A is more than 110 % of the 100 A that MSNCT-1NC is rated for; "
+        "it shows overrange",
         "blondel: warning: the recording's peak of 565.685 A is beyond full scale, 200 A, and is clipped; "
-        "--i-scale=0.7 would fit"
-    )
+        "--i-scale=0.7 would fit",
+    ]
     assert json.loads(out)["model"] == "MSNCT-1NC"
     assert json.loads(out)["flags"]["overrange"] == [True]
-    status, _, err = run(capsys, "replay", path, "--model", "MSNCT-1NC", "--i-scale", 0.7, "--engine", "golden")
+    status, _, err = run(capsys, "replay", path, "--model", "MSNCT-1NC", "--i-scale", 0.5, "--engine", "golden")
     assert (status, err) == (0, "")
+
+
+def test_replay_on_a_model_for_another_line_is_warned_of(capsys, tmp_path):
+    path = recording(tmp_path / "r.npz", volts=140)
+    status, out, err = run(capsys, "replay", path, "--model", "MSNCT-1NC", "--engine", "golden")
+    assert status == 0
+    assert err == "blondel: warning: element 1: 140 V is outside the model's line; allowed at 60 Hz: 108 to 132 V\n"
+    assert "flags    voltage" in out
 
 
 def test_replay_plots(capsys, tmp_path):
