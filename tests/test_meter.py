@@ -34,18 +34,27 @@ def assert_engines_agree(config: MeterConfig, frames: np.ndarray, ok: np.ndarray
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_on_both_lines(model, line_hz):
     """At 400 frames/s three thousand frames last 7.5 s, enough for every pulse output to move."""
-    config = MeterConfig.for_model(model, line_hz, sample_rate_hz=400.0, test_kh_wh=2.0)
+    config = MeterConfig.for_model(model, line_hz, sample_rate_hz=400.0)
     events = assert_engines_agree(config, *busy_frames(config))
     moved = {output_names(config)[number] for number in set(events.output.tolist())}
     assert {"output_10", "test", "no_load[0]", "reversed[0]", "overrange[0]"} <= moved
 
 
 def test_every_output_moves_in_the_busy_run():
-    frames, ok = busy_frames(BUSY, 20_000)
+    # Pulses so long that they have to wait; and 500 Wh, where Output 1000 turns on, is near.
+    config = BUSY.with_changes(pulse_min_s=1.0)
+    frames, ok = busy_frames(config, 20_000)
     # A third of the voltage is out of the line's range.
     frames[-6000:, 0::2] //= 3
-    events = assert_engines_agree(BUSY, frames, ok)
-    assert {output_names(BUSY)[number] for number in set(events.output.tolist())} == set(output_names(BUSY))
+    golden, rtl = GoldenMeter(config), RtlMeter(config)
+    near = golden.state()
+    near.outputs[0] = 0, 95
+    for meter in (golden, rtl):
+        meter.preset(near)
+    events = golden.next(frames, ok)
+    assert rtl.next(frames, ok) == events
+    assert rtl.state() == golden.state()
+    assert {output_names(config)[number] for number in set(events.output.tolist())} == set(output_names(config))
 
 
 @pytest.mark.parametrize("bits", [16, 20, 24])

