@@ -1,0 +1,125 @@
+"""Measures how fast the engines are, in one run on this machine: ``make bench``.
+
+Prints a table, every figure as a ratio to real time too, and writes it as JSON to ``build/bench.json``.
+Nothing here passes or fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from blondel.hdl.config import MeterConfig
+from blondel.sim.afe.adc import IdealAdc
+from blondel.sim.golden.meter import GoldenMeter
+from blondel.sim.rtl.engine import RtlMeter, build
+from blondel.sim.source.loads import Sine
+from blondel.sim.source.mains import Mains
+from blondel.sim.source.service import Service
+
+MODEL = "MDNCT-2SC"
+GOLDEN_FRAMES = 4_000_000
+RTL_FRAMES = 400_000
+#: The best of a few runs: others on the machine can only make a run slower.
+REPEATS = 3
+RESULT = Path("build/bench.json")
+
+
+def household_frames(config: MeterConfig, frames: int) -> np.ndarray:
+    """Return converter codes of a loaded meter, as the engines take them."""
+    service = Service(
+        Mains(volts=config.line.v_nominal, hertz=config.line.hertz),
+        [[Sine(40.0)], [Sine(10.0, "0.5lag")]],
+        sample_rate_hz=config.sample_rate_hz,
+    )
+    return IdealAdc(config).codes(0, *service.samples(0, frames))
+
+
+def best_rate(engine: GoldenMeter | RtlMeter, frames: np.ndarray) -> float:
+    """Return frames per second; what is compiled at the first call does not count."""
+    engine.next(frames[:1000])
+    rates = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        engine.next(frames)
+        rates.append(len(frames) / (time.perf_counter() - start))
+    return max(rates)
+
+
+def build_seconds(config: MeterConfig) -> float:
+    """Return how long it takes to generate and compile the design, with an empty cache."""
+    kept = os.environ.get("XDG_CACHE_HOME")
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ["XDG_CACHE_HOME"] = empty
+        start = time.perf_counter()
+        build(config)
+        seconds = time.perf_counter() - start
+    if kept is None:
+        del os.environ["XDG_CACHE_HOME"]
+    else:
+        os.environ["XDG_CACHE_HOME"] = kept
+    return seconds
+
+
+def command_seconds(*arguments: str) -> float:
+    """Return how long a ``blondel`` command takes, start-up included, with warm caches."""
+    command = [str(Path(sys.executable).with_name("blondel")), *arguments]
+    subprocess.run(command, check=True, capture_output=True)
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure, print, write."""
+    config = MeterConfig.for_model(MODEL)
+    frames = household_frames(config, GOLDEN_FRAMES)
+    rtl = RtlMeter(config)
+    golden_rate = best_rate(GoldenMeter(config), frames)
+    rtl_rate = best_rate(rtl, frames[:RTL_FRAMES])
+    clocks = rtl.clocks / (1000 + REPEATS * RTL_FRAMES)
+    figures = {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "model": MODEL,
+        "sample_rate_hz": config.sample_rate_hz,
+        "golden_frames_per_s": golden_rate,
+        "golden_real_time_factor": golden_rate / config.sample_rate_hz,
+        "rtl_frames_per_s": rtl_rate,
+        "rtl_real_time_factor": rtl_rate / config.sample_rate_hz,
+        "rtl_clocks_per_frame": clocks,
+        "rtl_clocks_per_s": rtl_rate * clocks,
+        "golden_to_rtl": golden_rate / rtl_rate,
+        "build_s": build_seconds(config),
+        "run_one_second_s": command_seconds("run", MODEL, "--seconds", "1", "--settle", "0"),
+    }
+    rows = [
+        (
+            "golden model",
+            f"{golden_rate / 1e6:,.2f} M frames/s",
+            f"{figures['golden_real_time_factor']:,.0f} × real time",
+        ),
+        ("RTL engine", f"{rtl_rate / 1e3:,.1f} k frames/s", f"{figures['rtl_real_time_factor']:,.1f} × real time"),
+        ("golden model / RTL engine", f"{figures['golden_to_rtl']:,.1f}", ""),
+        ("RTL engine", f"{figures['rtl_clocks_per_s'] / 1e6:,.2f} M clocks/s", f"{clocks:.1f} clocks a frame"),
+        ("generate and compile the design", f"{figures['build_s']:.1f} s", "empty cache"),
+        ("blondel run, 1 s, both engines", f"{figures['run_one_second_s']:.2f} s", "warm cache"),
+    ]
+    print(f"{MODEL}, {config.elements} elements, {config.sample_rate_hz:g} frames/s in real time; one core")
+    for what, figure, note in rows:
+        print(f"{what:<33}{figure:>20}   {note}".rstrip())
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
