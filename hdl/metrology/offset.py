@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -42,7 +42,8 @@ class Offset(wiring.Component):
     Attributes
     ----------
     latency : int
-        Clocks from an item's acceptance to its successor's being valid.
+        Clocks from an item's acceptance to its successor's being valid. After the last item of a window
+        the next one waits for up to TRACKING_SHIFT + 2 clocks more, while the estimate moves.
     """
 
     latency = 2
@@ -75,15 +76,17 @@ class Offset(wiring.Component):
         item = Signal(self.i.payload.shape(), reset_less=True)
         result = Signal(signed(config.offset_removed_bits), reset_less=True)
         total = Signal(signed(config.offset_bits))
-        distance = Signal(signed(config.offset_bits + 1))
-        step = Signal(signed(config.offset_bits + 1))
+        # What is taken from the estimate: nothing; at a window's end its mean, then the distance to it, then
+        # a part of that, halved in each clock.
+        less = Signal(signed(config.offset_bits + 1), reset_less=True)
+        halvings = Signal(range(TRACKING_SHIFT + 1), reset_less=True)
+        difference = Signal(signed(config.offset_bits + 1))
         m.d.comb += [
             total.eq(read.data.sum + item.data),
-            distance.eq(total - read.data.estimate),
-            step.eq(distance),
+            difference.eq(read.data.estimate - less),
+            read.addr.eq(item.channel),
             write.addr.eq(item.channel),
-            write.data.estimate.eq(read.data.estimate),
-            write.data.sum.eq(Mux(item.window, 0, total)),
+            write.data.estimate.eq(difference),
             self.o.payload.channel.eq(item.channel),
             self.o.payload.ok.eq(item.ok),
             self.o.payload.window.eq(item.window),
@@ -91,17 +94,11 @@ class Offset(wiring.Component):
             self.o.payload.data.eq(result),
             self.records.rdata.accumulator.eq(read.data.estimate),
         ]
-        with m.Switch(age):
-            for seen in range(1, oldest + 1):
-                with m.Case(seen):
-                    m.d.comb += step.eq(distance >> seen.bit_length())
-        if config.offset_tracking:
-            with m.If(item.window):
-                m.d.comb += write.data.estimate.eq(read.data.estimate + step)
 
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.i.ready.eq(1), read.addr.eq(self.i.payload.channel)]
+                m.d.sync += less.eq(0)
                 with m.If(self.i.valid):
                     m.d.sync += item.eq(self.i.payload)
                     m.next = "UPDATE"
@@ -109,15 +106,31 @@ class Offset(wiring.Component):
                     m.d.comb += read.addr.eq(self.records.index)
                     m.next = "ACCESS"
             with m.State("UPDATE"):
-                m.d.comb += write.en.eq(item.ok)
+                m.d.comb += [write.en.eq(item.ok), write.data.sum.eq(total)]
                 rounded = shift_right(read.data.estimate, config.window_log2, Rounding.HALF_EVEN)
-                m.d.sync += result.eq(item.data - rounded)
-                with m.If(item.ok & item.window & (item.channel == config.last_channel) & (age != oldest)):
-                    m.d.sync += age.eq(age + 1)
+                m.d.sync += [result.eq(item.data - rounded), less.eq(total)]
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
+                    m.next = "IDLE"
+                    if config.offset_tracking:
+                        with m.If(item.ok & item.window):
+                            m.next = "DISTANCE"
+            with m.State("DISTANCE"):
+                m.d.sync += less.eq(difference)
+                with m.Switch(age):
+                    for seen in range(oldest + 1):
+                        with m.Case(seen):
+                            m.d.sync += halvings.eq(seen.bit_length())
+                m.next = "HALVE"
+            with m.State("HALVE"):
+                with m.If(halvings != 0):
+                    m.d.sync += [less.eq(less >> 1), halvings.eq(halvings - 1)]
+                with m.Else():
+                    m.d.comb += write.en.eq(1)
+                    with m.If((item.channel == config.last_channel) & (age != oldest)):
+                        m.d.sync += age.eq(age + 1)
                     m.next = "IDLE"
             with m.State("ACCESS"):
                 m.d.comb += [
@@ -125,7 +138,6 @@ class Offset(wiring.Component):
                     write.en.eq(self.records.write),
                     write.addr.eq(self.records.index),
                     write.data.estimate.eq(self.records.wdata.accumulator),
-                    write.data.sum.eq(Const(0)),
                 ]
                 with m.If(self.records.write):
                     m.d.sync += age.eq(oldest)

@@ -28,7 +28,7 @@ def _remove_offset(samples, window, estimate, total, age, oldest, window_log2, t
                 shift += 1
             for channel in range(samples.shape[1]):
                 if tracking:
-                    estimate[channel] += (total[channel] - estimate[channel]) >> shift
+                    estimate[channel] -= (estimate[channel] - total[channel]) >> shift
                 total[channel] = 0
             age[0] = min(age[0] + 1, oldest)
 
