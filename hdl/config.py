@@ -34,6 +34,8 @@ LINE_FREQUENCY_RANGE_HZ = (45.0, 65.0)
 PHASE_RANGE_DEG = 3.0
 #: A register must count full-scale energy for this long before it rolls over.
 REGISTER_LIFE_HOURS = 20 * 8766
+#: Full-scale energy of this long can wait in an output, should its pulses be too slow for the load.
+QUEUE_LIFE_HOURS = 31 * 24
 #: Widest accumulator: the golden model computes in int64 and needs one bit to spare.
 ACCUMULATOR_BITS_MAX = 62
 
@@ -286,10 +288,10 @@ class MeterConfig:
             "(fewer elements, a higher sample rate or a larger pulse_wh help)",
         )
         for name, half_ticks in (("pulse_wh", self.pulse_half_ticks), ("test_kh_wh", self.test_half_ticks)):
-            most = self.tick_wh * ((1 << self.register_bits) - 1)
+            most = self.tick_wh * ((1 << self.queue_bits) - 1)
             _require(
-                name, getattr(self, name), 2 * half_ticks < 1 << self.register_bits,
-                f"up to {float(most):.3g} Wh, so that a register holds the ticks of {float(self.tick_wh):g} Wh "
+                name, getattr(self, name), 2 * half_ticks < 1 << self.queue_bits,
+                f"up to {float(most):.3g} Wh, so that a queue holds the ticks of {float(self.tick_wh):g} Wh "
                 "in a pulse",
             )
 
@@ -542,10 +544,19 @@ class MeterConfig:
     @cached_property
     def register_bits(self) -> int:
         """Width of a register: twenty years of every element at full scale, unsigned, then it rolls over."""
-        watts = _fraction(self.v_full_scale) * _fraction(self.i_full_scale) / 2 * self.elements
-        return clog2(math.ceil(watts * REGISTER_LIFE_HOURS / self.quantum_wh))
+        return clog2(math.ceil(self._full_scale_watts * REGISTER_LIFE_HOURS / self.quantum_wh))
+
+    @property
+    def _full_scale_watts(self) -> Fraction:
+        """Power of all elements with sines of full scale, in W."""
+        return _fraction(self.v_full_scale) * _fraction(self.i_full_scale) / 2 * self.elements
 
     # ---- outputs ---------------------------------------------------------------------------------
+
+    @cached_property
+    def queue_bits(self) -> int:
+        """Width of what waits in an output, unsigned: a month of every element at full scale."""
+        return clog2(math.ceil(self._full_scale_watts * QUEUE_LIFE_HOURS / self.tick_wh))
 
     @property
     def pulse_half_ticks(self) -> int:

@@ -21,7 +21,7 @@ class CounterDrive(wiring.Component):
     Parameters
     ----------
     config : MeterConfig
-        Uses ``register_bits``, ``counter_on_s``, ``counter_gap_s``.
+        Uses ``queue_bits``, ``counter_on_s``, ``counter_gap_s``.
 
     Members
     -------
@@ -34,7 +34,7 @@ class CounterDrive(wiring.Component):
         show the frame.
     records : In(RecordSignature(1))
         ``accumulator``: counts that wait; ``count``: counts driven, each from its pulse's start on; both
-        unsigned(register_bits). Writing it ends a pulse; the next may follow at once. The index means
+        unsigned(queue_bits). Writing it ends a pulse; the next may follow at once. The index means
         nothing.
 
     Attributes
@@ -60,8 +60,8 @@ class CounterDrive(wiring.Component):
         m = Module()
         config = self._config
         on, gap = config.frames_in(config.counter_on_s), config.frames_in(config.counter_gap_s)
-        m.submodules.queue = queue = EdgeQueue(config.register_bits, 1, on + gap)
-        driven = Signal(config.register_bits)
+        m.submodules.queue = queue = EdgeQueue(config.queue_bits, 1, on + gap)
+        driven = Signal(config.queue_bits)
         m.d.comb += [
             self.i.ready.eq(1),
             queue.step.eq(self.i.valid),

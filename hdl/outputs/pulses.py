@@ -168,7 +168,7 @@ class PulseOutputs(wiring.Component):
     Parameters
     ----------
     config : MeterConfig
-        Uses ``register_bits``, ``pulse_half_ticks``, ``test_half_ticks``, ``counter_half_pulses``,
+        Uses ``queue_bits``, ``pulse_half_ticks``, ``test_half_ticks``, ``counter_half_pulses``,
         ``pulse_min_s``, ``test_kh_wh``, ``pulse_wh``.
 
     Members
@@ -186,7 +186,7 @@ class PulseOutputs(wiring.Component):
     clear : In(1)
         Clears ``queued`` while high.
     records : In(RecordSignature(1))
-        0: ``accumulator``: ticks that wait for Output 10, unsigned(register_bits); ``count``: half pulses
+        0: ``accumulator``: ticks that wait for Output 10, unsigned(queue_bits); ``count``: half pulses
         emitted, 0 to 199. 1: likewise of the test pulse, ``count`` 0 to 1. Writing one sets the levels;
         the next edge may follow at once.
 
@@ -218,8 +218,8 @@ class PulseOutputs(wiring.Component):
         m = Module()
         config = self._config
         shortest, shortest_test = shortest_frames(config)
-        m.submodules.queue = queue = EdgeQueue(config.register_bits, config.pulse_half_ticks, shortest)
-        m.submodules.test_queue = test_queue = EdgeQueue(config.register_bits, config.test_half_ticks, shortest_test)
+        m.submodules.queue = queue = EdgeQueue(config.queue_bits, config.pulse_half_ticks, shortest)
+        m.submodules.test_queue = test_queue = EdgeQueue(config.queue_bits, config.test_half_ticks, shortest_test)
 
         step = Signal()
         write = Signal()

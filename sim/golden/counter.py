@@ -26,13 +26,13 @@ class CounterDrive(Block):
     Attributes
     ----------
     records : ndarray of int64, (1, 2)
-        Counts waiting, and counts driven modulo 2**register_bits.
+        Counts waiting, and counts driven modulo 2**queue_bits.
     """
 
     def __init__(self, config: MeterConfig):
         self._on = config.frames_in(config.counter_on_s)
         self._queue = EdgeQueue(1, self._on + config.frames_in(config.counter_gap_s))
-        self._modulus = 1 << config.register_bits
+        self._modulus = 1 << config.queue_bits
         self.reset()
 
     def reset(self) -> None:

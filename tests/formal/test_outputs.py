@@ -144,7 +144,7 @@ def pulse_properties(config, module=pulses) -> wiring.Component:
             distances = pulses.shortest_frames(config)
             watches = []
             for index, (each, output) in enumerate(((queue, self.output_10), (test_queue, self.test))):
-                watch = Watch(config.register_bits, units[index], distances[index])
+                watch = Watch(config.queue_bits, units[index], distances[index])
                 m.submodules[f"watch_{index}"] = watch
                 watches.append(watch)
                 m.d.comb += [
@@ -163,7 +163,7 @@ def pulse_properties(config, module=pulses) -> wiring.Component:
             for output, halves in ((self.output_100, 10), (self.output_1000, 100)):
                 edge = edge_of(m, output, watch.write)
                 first = Signal(range(halves))
-                shown, shown_before = Signal(config.register_bits + 2), Signal(config.register_bits + 2)
+                shown, shown_before = Signal(config.queue_bits + 2), Signal(config.queue_bits + 2)
                 m.d.comb += [
                     shown.eq(shown_before + Mux(edge, halves, 0)),
                     Assert(~edge | watch.edge),
@@ -200,9 +200,9 @@ def counter_properties(config, module=counter) -> wiring.Component:
             m = super().elaborate(platform)
             queue = m.submodules.queue
             on, gap = config.frames_in(config.counter_on_s), config.frames_in(config.counter_gap_s)
-            m.submodules.watch = watch = Watch(config.register_bits, 1, on + gap)
+            m.submodules.watch = watch = Watch(config.queue_bits, 1, on + gap)
             before = Signal()
-            driven = Signal(config.register_bits)
+            driven = Signal(config.queue_bits)
             m.d.sync += before.eq(self.counter)
             with m.If(watch.write):
                 m.d.sync += driven.eq(self.records.wdata.count)
@@ -219,7 +219,7 @@ def counter_properties(config, module=counter) -> wiring.Component:
                 Assert(self.counter == (watch.since < on)),
                 # The register counts the pulses.
                 Assert(self.records.rdata.accumulator == queue.waiting),
-                Assert(self.records.rdata.count == (driven + watch.edges)[: config.register_bits]),
+                Assert(self.records.rdata.count == (driven + watch.edges)[: config.queue_bits]),
             ]
             return m
 
@@ -260,8 +260,8 @@ BROKEN_COUNTER = {
     "pulse not counted": ("driven.eq(driven + 1)", "driven.eq(driven)"),
     "pulse a frame short": ("queue.timer == gap)", "queue.timer == gap + 1)"),
     "pulse a frame long": ("queue.timer == gap)", "queue.timer == gap - 1)"),
-    "no gap": ("config.register_bits, 1, on + gap)", "config.register_bits, 1, on)"),
-    "two counts a pulse": ("config.register_bits, 1, on + gap)", "config.register_bits, 2, on + gap)"),
+    "no gap": ("config.queue_bits, 1, on + gap)", "config.queue_bits, 1, on)"),
+    "two counts a pulse": ("config.queue_bits, 1, on + gap)", "config.queue_bits, 2, on + gap)"),
 }
 
 

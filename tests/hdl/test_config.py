@@ -156,7 +156,7 @@ def check_energy(config):
     # Its rounding to a whole LSB is below 0.01 ppm of the energy that the outputs show.
     assert abs(config.tick * config.product_wh / config.tick_wh - 1) < 1e-8
     assert config.counter_half_pulses * config.pulse_wh / 2 == config.counter_wh
-    assert 2 * max(config.pulse_half_ticks, config.test_half_ticks) < 1 << config.register_bits
+    assert 2 * max(config.pulse_half_ticks, config.test_half_ticks) < 1 << config.queue_bits
 
     # The no-load gate.
     watts = config.no_load_fraction * config.class_amps * (config.line.v_min + config.line.v_max) / 2

@@ -114,7 +114,7 @@ def test_preset(name):
     """What waits is driven at once, with the same pulses and gaps; the number driven goes on, and rolls over."""
     config = CONFIGS[name]
     counts = load(config, 400, f"preset {name}")
-    preset = (3, (1 << config.register_bits) - 2)
+    preset = (3, (1 << config.queue_bits) - 2)
     levels, _, record = run_hardware(config, counts, preset=preset)
     twin = GoldenCounterDrive(config)
     twin.preset(np.array([preset]))
