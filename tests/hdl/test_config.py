@@ -176,10 +176,10 @@ def check_energy(config):
     assert config.accumulator_bits <= 62
     assert config.fraction_bits in (0, 1, 2)
 
-    # Twenty years at full scale; not forty.
-    years = (1 << config.register_bits) * quantum_wh
-    years /= config.v_full_scale * config.i_full_scale / 2 * config.elements * 24 * 365.25
-    assert 20 <= years <= 40
+    # Registers: twenty years at full scale, not forty. Queues: a month, not two.
+    watts = config.v_full_scale * config.i_full_scale / 2 * config.elements
+    assert 20 <= (1 << config.register_bits) * quantum_wh / watts / 24 / 365.25 <= 40
+    assert 31 <= (1 << config.queue_bits) * tick_wh / watts / 24 <= 62
 
 
 @given(buildable())
