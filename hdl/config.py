@@ -26,8 +26,10 @@ PHASE_FRACTION_BITS = 18
 GAIN_FRACTION_BITS = 24
 #: Bits of voltage and current that the indicators square: 16 bits are within 0.01 % at full load.
 INDICATOR_BITS = 16
-#: Slowest of the offset tracking's steps: 2**-5 of the distance to a window's mean.
-TRACKING_SHIFT = 5
+#: Windows whose mean the offset tracking takes whole, from power-up on.
+ACQUIRED_WINDOWS = 4
+#: Slowest of the offset tracking's steps: 2**-3 of the distance to a window's mean.
+TRACKING_SHIFT = 3
 #: Mains frequencies that the core is specified for, in Hz.
 LINE_FREQUENCY_RANGE_HZ = (45.0, 65.0)
 #: Range of the phase compensation, in degrees of either line's fundamental.
@@ -81,7 +83,7 @@ class ChannelCalibration:
     ----------
     offset : float or None
         Converter's code at zero input, in LSB. ``None``: not calibrated, the tracking starts from zero
-        and takes the first window's mean whole. A number: the tracking starts from it, slowly, or stays
+        and takes the first windows' means whole. A number: the tracking starts from it, slowly, or stays
         there where tracking is off.
     delay_s : float
         Delay to add to the channel, in s; negative where it has to come earlier. At 60 Hz one degree is
@@ -350,33 +352,47 @@ class MeterConfig:
 
     @cached_property
     def window_log2(self) -> int:
-        """Frames of a window, as a power of two: the nearest to one second."""
+        """Least number of frames of a window, as a power of two: the nearest to one second."""
         return round(math.log2(self.sample_rate_hz))
 
     @property
     def window_frames(self) -> int:
-        """Valid frames of a window."""
+        """Valid frames after which a window ends as soon as the first voltage crosses zero upwards.
+
+        So windows are whole cycles of the mains, and their means are free of the mains' own ripple.
+        """
         return 1 << self.window_log2
 
     @property
+    def window_frames_most(self) -> int:
+        """Valid frames after which a window ends though no zero crossing came: a period of 40 Hz more."""
+        return self.window_frames + self.frames_in(1 / 40)
+
+    @property
     def window_s(self) -> float:
-        """Duration of a window, in s: 0.71 to 1.41."""
+        """Least duration of a window, in s: 0.71 to 1.41."""
         return self.window_frames / self.sample_rate_hz
 
     @property
     def settle_s(self) -> float:
-        """Time that the offset tracking needs, in s.
+        """Time that the offset tracking needs, in s: eight windows.
 
-        So many windows take part in the estimate as its slowest step, 1/32, gives weight to.
+        The first begins anywhere in a cycle; each of the next three, taken whole, leaves of an offset
+        what the window is longer than ``window_frames``, at most 3.5 %; then the steps get slower.
         """
-        return 16 * self.window_s if self.offset_tracking else 0.0
+        return 8 * self.window_frames_most / self.sample_rate_hz if self.offset_tracking else 0.0
 
     # ---- offset ----------------------------------------------------------------------------------
 
     @property
     def offset_bits(self) -> int:
-        """Width of an offset estimate: a sample with as many fraction bits as the window's mean has."""
+        """Width of an offset estimate: a sample with as many fraction bits as a window's mean has."""
         return self.sample_bits + self.window_log2
+
+    @property
+    def offset_sum_bits(self) -> int:
+        """Width of the sum of a window's samples less their offset; a window has less than twice its least."""
+        return self.offset_removed_bits + self.window_log2 + 1
 
     @property
     def offset_removed_bits(self) -> int:

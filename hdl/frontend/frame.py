@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -30,15 +30,17 @@ class Frame(wiring.Component):
     Parameters
     ----------
     config : MeterConfig
-        Uses ``sample_bits``, ``channels``, ``window_log2``.
+        Uses ``sample_bits``, ``channels``, ``window_log2``, ``window_frames_most``.
 
     Members
     -------
     i : In(stream of sample_item)
         Samples, LSB of the converter, in the order of their channels.
     o : Out(stream of channel_item(sample_bits))
-        Frames, LSB of the converter. ``window`` marks the last of every 2**window_log2 valid frames;
-        ``clip`` marks the most positive and the most negative sample.
+        Frames, LSB of the converter. ``window`` marks the last frame of a window: after 2**window_log2 valid
+        frames the first in which the voltage of element 0 has come from below zero to zero or above;
+        without such a frame, ``window_frames_most`` frames after the last one. ``clip`` marks the most
+        positive and the most negative sample.
     records : In(RecordSignature(1))
         0: ``accumulator``: valid frames, ``count``: invalid frames, both unsigned(48) and counted when
         the frame has left. Writing it moves no window.
@@ -100,7 +102,11 @@ class Frame(wiring.Component):
                     m.d.sync += place.eq(place + 1)
 
         channel = Signal(config.channel_bits)
-        window_place = Signal(config.window_log2)
+        # A window ends where the first voltage crosses zero upwards, after at least 2**window_log2 frames.
+        window_place = Signal(range(config.window_frames_most + 1))
+        negative, negative_before = read.data[-1], Signal()
+        first = channel == 0
+        ends, ended = Signal(), Signal()
         frames, lost = Signal(COUNTER_BITS), Signal(COUNTER_BITS)
         ok = valid.bit_select(draining, 1)
         counts = Signal()
@@ -108,7 +114,11 @@ class Frame(wiring.Component):
             read.addr.eq(Cat(channel, draining)),
             self.o.payload.channel.eq(channel),
             self.o.payload.ok.eq(ok),
-            self.o.payload.window.eq(ok & window_place.all()),
+            ends.eq(
+                (window_place[config.window_log2] & negative_before & ~negative)
+                | (window_place == config.window_frames_most)
+            ),
+            self.o.payload.window.eq(ok & Mux(first, ends, ended)),
             self.o.payload.clip.eq((read.data == (1 << (bits - 1)) - 1) | (read.data == -(1 << (bits - 1)))),
             self.o.payload.data.eq(read.data),
         ]
@@ -118,14 +128,17 @@ class Frame(wiring.Component):
             with m.State("OUTPUT"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
+                    with m.If(first & ok):
+                        m.d.sync += [negative_before.eq(negative), ended.eq(ends)]
                     with m.If(channel == config.last_channel):
                         m.d.comb += counts.eq(1)
                         m.d.sync += [
                             channel.eq(0),
                             full.bit_select(draining, 1).eq(0),
                             draining.eq(~draining),
-                            window_place.eq(window_place + ok),
                         ]
+                        with m.If(ok):
+                            m.d.sync += window_place.eq(Mux(ended, 0, window_place + 1))
                         m.next = "IDLE"
                     with m.Else():
                         # The next channel is read in this clock.

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from blondel.hdl.config import TRACKING_SHIFT, MeterConfig
-from blondel.hdl.fixed import Rounding, shift_right
+from blondel.hdl.config import ACQUIRED_WINDOWS, TRACKING_SHIFT, MeterConfig
+from blondel.hdl.fixed import Overflow, Rounding, resize, shift_right
 from blondel.hdl.items import channel_item
 from blondel.hdl.link.record import RecordSignature
 
-__all__ = ["Offset"]
+__all__ = ["OLDEST", "Offset"]
+
+#: Windows after which the estimate takes its slowest steps.
+OLDEST = ACQUIRED_WINDOWS - 1 + TRACKING_SHIFT
 
 
 class Offset(wiring.Component):
     """Subtract each channel's offset, and track it from window to window.
 
-    At the end of each window the estimate moves toward the window's mean by 1, 1/2, 1/4, 1/4, 1/8, … of
-    the distance: a running mean at first, then an exponential one. A window is not a whole number of
-    mains cycles, so its mean keeps up to 1/(π f T) of the amplitude; the slowest steps, 1/32, leave
-    about a sixtieth of that. Estimate and sum have as many fraction bits as the division by the window
-    needs: nothing is rounded but the estimate that is subtracted, to a whole LSB.
+    At the end of each window the estimate moves by the mean of what was left of the window's samples:
+    whole after the first windows, then 1/2, 1/4 and from there on 1/8 of it. A window is whole cycles
+    of the mains, so its mean is the offset, but for a part of a sample's step: without ripple there is
+    nothing to filter, and the estimate is right after a few windows. A window's length varies by a cycle,
+    and the sum is divided by its least length: the steps are up to 3.5 % too long, which the next ones
+    make good, since they start from what is left. What is left over when the estimate is rounded to the
+    LSB that is subtracted is taken up in the same way: the sum of all results stays small for ever.
 
     Parameters
     ----------
@@ -61,7 +66,9 @@ class Offset(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
-        state = data.StructLayout({"estimate": signed(config.offset_bits), "sum": signed(config.offset_bits)})
+        state = data.StructLayout(
+            {"estimate": signed(config.offset_bits), "sum": signed(config.offset_sum_bits)}
+        )
         m.submodules.memory = memory = Memory(
             shape=state,
             depth=config.channels,
@@ -71,22 +78,19 @@ class Offset(wiring.Component):
         read, write = memory.read_port(), memory.write_port()
 
         # Windows seen, up to the number from which the step stays at its slowest.
-        oldest = 1 << (TRACKING_SHIFT - 1)
-        age = Signal(range(oldest + 1), init=oldest if config.offset_calibrated else 0)
+        age = Signal(range(OLDEST + 1), init=OLDEST if config.offset_calibrated else 0)
         item = Signal(self.i.payload.shape(), reset_less=True)
         result = Signal(signed(config.offset_removed_bits), reset_less=True)
-        total = Signal(signed(config.offset_bits))
-        # What is taken from the estimate: nothing; at a window's end its mean, then the distance to it, then
-        # a part of that, halved in each clock.
-        less = Signal(signed(config.offset_bits + 1), reset_less=True)
+        total = Signal(signed(config.offset_sum_bits))
+        # What is added to the estimate: nothing; at a window's end its sum, halved in each clock.
+        more = Signal(signed(config.offset_sum_bits), reset_less=True)
         halvings = Signal(range(TRACKING_SHIFT + 1), reset_less=True)
-        difference = Signal(signed(config.offset_bits + 1))
+        moved, _ = resize(read.data.estimate + more, config.offset_bits, Overflow.SATURATE)
         m.d.comb += [
-            total.eq(read.data.sum + item.data),
-            difference.eq(read.data.estimate - less),
+            total.eq(read.data.sum + result),
             read.addr.eq(item.channel),
             write.addr.eq(item.channel),
-            write.data.estimate.eq(difference),
+            write.data.estimate.eq(moved),
             self.o.payload.channel.eq(item.channel),
             self.o.payload.ok.eq(item.ok),
             self.o.payload.window.eq(item.window),
@@ -98,38 +102,36 @@ class Offset(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.i.ready.eq(1), read.addr.eq(self.i.payload.channel)]
-                m.d.sync += less.eq(0)
+                m.d.sync += more.eq(0)
                 with m.If(self.i.valid):
                     m.d.sync += item.eq(self.i.payload)
-                    m.next = "UPDATE"
+                    m.next = "SUBTRACT"
                 with m.Elif(self.records.valid):
                     m.d.comb += read.addr.eq(self.records.index)
                     m.next = "ACCESS"
-            with m.State("UPDATE"):
-                m.d.comb += [write.en.eq(item.ok), write.data.sum.eq(total)]
+            with m.State("SUBTRACT"):
                 rounded = shift_right(read.data.estimate, config.window_log2, Rounding.HALF_EVEN)
-                m.d.sync += [result.eq(item.data - rounded), less.eq(total)]
+                m.d.sync += result.eq(item.data - rounded)
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
-                m.d.comb += self.o.valid.eq(1)
+                m.d.comb += [self.o.valid.eq(1), write.data.sum.eq(total)]
                 with m.If(self.o.ready):
+                    m.d.comb += write.en.eq(item.ok)
+                    m.d.sync += more.eq(total)
                     m.next = "IDLE"
                     if config.offset_tracking:
                         with m.If(item.ok & item.window):
-                            m.next = "DISTANCE"
-            with m.State("DISTANCE"):
-                m.d.sync += less.eq(difference)
-                with m.Switch(age):
-                    for seen in range(oldest + 1):
-                        with m.Case(seen):
-                            m.d.sync += halvings.eq(seen.bit_length())
+                            m.next = "AGE"
+            with m.State("AGE"):
+                # The word that was written is read again in this clock.
+                m.d.sync += halvings.eq(Mux(age < ACQUIRED_WINDOWS, 0, age - (ACQUIRED_WINDOWS - 1)))
                 m.next = "HALVE"
             with m.State("HALVE"):
                 with m.If(halvings != 0):
-                    m.d.sync += [less.eq(less >> 1), halvings.eq(halvings - 1)]
+                    m.d.sync += [more.eq(more >> 1), halvings.eq(halvings - 1)]
                 with m.Else():
                     m.d.comb += write.en.eq(1)
-                    with m.If((item.channel == config.last_channel) & (age != oldest)):
+                    with m.If((item.channel == config.last_channel) & (age != OLDEST)):
                         m.d.sync += age.eq(age + 1)
                     m.next = "IDLE"
             with m.State("ACCESS"):
@@ -140,6 +142,6 @@ class Offset(wiring.Component):
                     write.data.estimate.eq(self.records.wdata.accumulator),
                 ]
                 with m.If(self.records.write):
-                    m.d.sync += age.eq(oldest)
+                    m.d.sync += age.eq(OLDEST)
                 m.next = "IDLE"
         return m

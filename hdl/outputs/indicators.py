@@ -18,12 +18,13 @@ class Indicators(wiring.Component):
     """Watch each element's rms voltage and current, window by window.
 
     The squares of a window's voltages, and of its currents, are summed and compared with the sums that
-    the range's ends would give: no root is taken. Sums cannot overflow.
+    the range's ends would give: no root is taken. The frames by which a window is longer than
+    2**window_log2 do not count, so every sum has as many squares. Sums cannot overflow.
 
     Parameters
     ----------
     config : MeterConfig
-        Uses ``elements``, ``indicator_bits``, ``voltage_low``, ``voltage_high``, ``current_high``.
+        Uses ``elements``, ``window_log2``, ``indicator_bits``, ``voltage_low``, ``voltage_high``, ``current_high``.
 
     Members
     -------
@@ -85,8 +86,13 @@ class Indicators(wiring.Component):
         below = Signal()
         above = Signal(reset_less=True)
         summed = Signal(config.indicator_bits)
+        # Valid frames of the window; what comes after the first 2**window_log2 does not count.
+        frames = Signal(config.window_log2 + 1)
+        square = Signal(2 * INDICATOR_BITS - 1)
+        with m.If(~frames[-1]):
+            m.d.comb += square.eq(self.multiplier.product)
         m.d.comb += [
-            summed.eq(read.data + self.multiplier.product[: 2 * INDICATOR_BITS - 1]),
+            summed.eq(read.data + square),
             read.addr.eq(Cat(which, item.element)),
             write.addr.eq(read.addr),
             write.data.eq(Mux(item.window, 0, summed)),
@@ -139,6 +145,8 @@ class Indicators(wiring.Component):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.next = "IDLE"
+                    with m.If(item.ok & (item.element == config.elements - 1)):
+                        m.d.sync += frames.eq(Mux(item.window, 0, frames + ~frames[-1]))
         with m.If(self.clear):
             m.d.sync += self.overrange.eq(0)
         return m

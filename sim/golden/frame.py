@@ -13,7 +13,9 @@ __all__ = ["Frame"]
 
 
 @njit(cache=True)
-def _pass_valid(frames, ok, window_place, window_frames, sample_bits, samples, index, window, clip):
+def _pass_valid(
+    frames, ok, place, voltage, window_frames, window_frames_most, sample_bits, samples, index, window, clip
+):  # fmt: skip
     most = (1 << (sample_bits - 1)) - 1
     least = -(1 << (sample_bits - 1))
     m = 0
@@ -24,10 +26,12 @@ def _pass_valid(frames, ok, window_place, window_frames, sample_bits, samples, i
                 samples[m, channel] = sample
                 clip[m, channel] = (sample == most) | (sample == least)
             index[m] = n
-            window_place = (window_place + 1) & (window_frames - 1)
-            window[m] = window_place == 0
+            crosses = voltage < 0 and samples[m, 0] >= 0
+            voltage = samples[m, 0]
+            window[m] = (place >= window_frames and crosses) or place == window_frames_most
+            place = 0 if window[m] else place + 1
             m += 1
-    return window_place
+    return place, voltage
 
 
 class Frame(Block):
@@ -52,7 +56,8 @@ class Frame(Block):
         """Return to the state at power-up."""
         self.frames = 0
         self.lost = 0
-        self._window_place = 0
+        # Valid frames since the last window's end, and the last one's first voltage.
+        self._place, self._voltage = 0, 0
 
     def preset(self, frames: int, lost: int) -> None:
         """Set the counters; no window moves."""
@@ -85,9 +90,10 @@ class Frame(Block):
         index = np.empty(valid, dtype=np.int64)
         window = np.empty(valid, dtype=bool)
         clip = np.empty((valid, frames.shape[1]), dtype=bool)
-        self._window_place = _pass_valid(
-            frames, ok, self._window_place, config.window_frames, config.sample_bits, samples, index, window, clip
-        )
+        self._place, self._voltage = _pass_valid(
+            frames, ok, self._place, self._voltage, config.window_frames, config.window_frames_most,
+            config.sample_bits, samples, index, window, clip,
+        )  # fmt: skip
         self.frames = (self.frames + valid) % (1 << COUNTER_BITS)
         self.lost = (self.lost + len(frames) - valid) % (1 << COUNTER_BITS)
         return samples, index, window, clip

@@ -15,13 +15,14 @@ VOLTAGE, OVERRANGE = 1, 2
 
 
 @njit(cache=True)
-def _watch(samples, window, clip, shift, low, high, current_high, sums, status, out):
+def _watch(samples, window, clip, shift, window_frames, low, high, current_high, frames, sums, status, out):
     for n in range(samples.shape[0]):
         for element in range(status.shape[0]):
-            voltage = samples[n, 2 * element] >> shift
-            current = samples[n, 2 * element + 1] >> shift
-            sums[element, 0] += voltage * voltage
-            sums[element, 1] += current * current
+            if frames < window_frames:
+                voltage = samples[n, 2 * element] >> shift
+                current = samples[n, 2 * element + 1] >> shift
+                sums[element, 0] += voltage * voltage
+                sums[element, 1] += current * current
             if clip[n, 2 * element] or clip[n, 2 * element + 1]:
                 status[element] |= OVERRANGE
             if window[n]:
@@ -34,6 +35,8 @@ def _watch(samples, window, clip, shift, low, high, current_high, sums, status, 
                 sums[element, 0] = 0
                 sums[element, 1] = 0
             out[n, element] = status[element]
+        frames = 0 if window[n] else frames + 1
+    return frames
 
 
 class Indicators(Block):
@@ -52,6 +55,7 @@ class Indicators(Block):
     def reset(self) -> None:
         """Return to the state at power-up."""
         self._sums = np.zeros((self._config.elements, 2), dtype=np.int64)
+        self._frames = 0
         self._status = np.zeros(self._config.elements, dtype=np.int64)
 
     def next(self, samples: np.ndarray, window: np.ndarray, clip: np.ndarray) -> np.ndarray:
@@ -74,8 +78,8 @@ class Indicators(Block):
         """
         config = self._config
         out = np.empty((len(samples), config.elements), dtype=np.uint8)
-        _watch(
-            samples, window, clip, config.indicator_shift, config.voltage_low, config.voltage_high,
-            config.current_high, self._sums, self._status, out,
+        self._frames = _watch(
+            samples, window, clip, config.indicator_shift, config.window_frames, config.voltage_low,
+            config.voltage_high, config.current_high, self._frames, self._sums, self._status, out,
         )  # fmt: skip
         return out

@@ -5,30 +5,28 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from blondel.hdl.config import TRACKING_SHIFT, MeterConfig
+from blondel.hdl.config import ACQUIRED_WINDOWS, MeterConfig
+from blondel.hdl.metrology.offset import OLDEST
 from blondel.sim.golden.block import Block
-from blondel.sim.golden.fixed import shift_right_half_even
+from blondel.sim.golden.fixed import saturate, shift_right_half_even
 
 __all__ = ["Offset"]
 
-#: Windows after which the tracking takes its slowest steps.
-_OLDEST = 1 << (TRACKING_SHIFT - 1)
-
 
 @njit(cache=True)
-def _remove_offset(samples, window, estimate, total, age, oldest, window_log2, tracking, out):
+def _remove_offset(
+    samples, window, estimate, total, age, acquired, oldest, window_log2, offset_bits, tracking, out
+):  # fmt: skip
     for n in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
-            sample = np.int64(samples[n, channel])
-            out[n, channel] = sample - shift_right_half_even(estimate[channel], window_log2)
-            total[channel] += sample
+            result = np.int64(samples[n, channel]) - shift_right_half_even(estimate[channel], window_log2)
+            out[n, channel] = result
+            total[channel] += result
         if window[n]:
-            shift = 0
-            while (age[0] >> shift) > 0:
-                shift += 1
+            shift = max(age[0] - (acquired - 1), 0)
             for channel in range(samples.shape[1]):
                 if tracking:
-                    estimate[channel] -= (estimate[channel] - total[channel]) >> shift
+                    estimate[channel] = saturate(estimate[channel] + (total[channel] >> shift), offset_bits)
                 total[channel] = 0
             age[0] = min(age[0] + 1, oldest)
 
@@ -56,13 +54,13 @@ class Offset(Block):
         config = self._config
         self.estimate = np.array([config.offset_word(c) for c in range(config.channels)], dtype=np.int64)
         self._total = np.zeros(config.channels, dtype=np.int64)
-        self._age = np.array([_OLDEST if config.offset_calibrated else 0], dtype=np.int64)
+        self._age = np.array([OLDEST if config.offset_calibrated else 0], dtype=np.int64)
 
     def preset(self, estimate: np.ndarray) -> None:
         """Set the offsets as calibrated; the tracking takes its slowest steps from here on."""
         self.estimate[:] = estimate
         self._total[:] = 0
-        self._age[0] = _OLDEST
+        self._age[0] = OLDEST
 
     def next(self, samples: np.ndarray, window: np.ndarray) -> np.ndarray:
         """Remove the offsets of valid frames.
@@ -82,7 +80,7 @@ class Offset(Block):
         out = np.empty(samples.shape, dtype=np.int64)
         config = self._config
         _remove_offset(
-            samples, window, self.estimate, self._total, self._age, _OLDEST, config.window_log2,
-            config.offset_tracking, out,
+            samples, window, self.estimate, self._total, self._age, ACQUIRED_WINDOWS, OLDEST,
+            config.window_log2, config.offset_bits, config.offset_tracking, out,
         )  # fmt: skip
         return out

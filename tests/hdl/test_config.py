@@ -220,9 +220,13 @@ def test_decimal_numbers_are_taken_as_written():
 def test_window_and_offset_formulas(config):
     assert config.window_frames == 2**config.window_log2
     assert 2**-0.5 - 1e-9 <= config.window_s <= 2**0.5 + 1e-9
-    assert config.settle_s == (16 * config.window_s if config.offset_tracking else 0)
-    # The sum of a window's samples fits where the estimate does.
+    # A window that waits for a zero crossing is at most a period of 40 Hz longer.
+    assert config.sample_rate_hz / 40 <= config.window_frames_most - config.window_frames < config.sample_rate_hz / 40 + 1
+    settle_s = 8 * config.window_frames_most / config.sample_rate_hz
+    assert config.settle_s == (pytest.approx(settle_s) if config.offset_tracking else 0)
     assert config.window_frames << (config.sample_bits - 1) <= 1 << (config.offset_bits - 1)
+    # The sum of the longest window's samples, less an estimate at the other end of the range.
+    assert config.window_frames_most << config.sample_bits < 1 << (config.offset_sum_bits - 1)
     assert config.offset_removed_bits == config.sample_bits + 1
     for channel, calibration in enumerate(config.calibration):
         error = config.offset_word(channel) - (calibration.offset or 0) * config.window_frames

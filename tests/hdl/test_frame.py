@@ -87,15 +87,46 @@ def test_hardware_equals_golden(config, throttled):
         assert {b - a for a, b in itertools.pairwise(run.shown[: config.channels])} == {1}
 
 
-def test_windows_have_their_length():
-    rows, ok = stimulus(TRIPLE, 2 * TRIPLE.window_frames + 40, "windows")
-    assert TRIPLE.window_frames == 512
-    # Invalid frames in the window's last place do not end it.
-    ok[np.flatnonzero(ok)[510] + 1 :][:2] = False
-    run = run_stage(TRIPLE, Frame(TRIPLE), samples_of(rows, ok), outputs=rows.size)
-    check(TRIPLE, run, rows, ok)
+def windows_of(config, rows, ok):
+    """Run hardware and golden; return the valid frames that end a window."""
+    run = run_stage(config, Frame(config), samples_of(rows, ok), outputs=rows.size)
+    check(config, run, rows, ok)
     valid = [item["window"] for item in run.items if item["ok"] and item["channel"] == 0]
-    assert [n for n, mark in enumerate(valid) if mark] == [511]
+    return [n for n, mark in enumerate(valid) if mark]
+
+
+def test_windows_end_where_the_first_voltage_crosses_zero_upwards():
+    rows, ok = stimulus(TRIPLE, 2 * TRIPLE.window_frames + 60, "windows")
+    assert TRIPLE.window_frames == 512
+    # Four frames below zero, three at or above it: crossings every seven frames.
+    rows[:, 0] = np.where(np.arange(len(rows)) % 7 < 4, -1, 0)
+    ok[:] = True
+    rising = np.flatnonzero(np.arange(len(rows)) % 7 == 4)
+    first = rising[rising >= 512][0]
+    second = rising[rising >= first + 1 + 512][0]
+    assert windows_of(TRIPLE, rows, ok) == [first, second]
+
+
+def test_only_valid_frames_count_and_cross():
+    rows, ok = stimulus(TRIPLE, TRIPLE.window_frames + 30, "windows of valid frames")
+    rows[:, 0] = -5
+    ok[:] = True
+    # A crossing in an invalid frame is none, nor does what an invalid frame shows make one.
+    rows[515, 0], ok[515] = 5, False
+    rows[518:, 0] = 5
+    rows[517, 0], ok[517] = -5, False
+    rows[516, 0] = 5
+    assert windows_of(TRIPLE, rows, ok) == [515], "frame 516, the 515th valid one after the first"
+
+
+def test_windows_end_without_a_crossing():
+    rows, ok = stimulus(TRIPLE, TRIPLE.window_frames_most + 30, "windows without voltage")
+    rows[:, 0] = 100
+    assert windows_of(TRIPLE, rows, ok) == (
+        [TRIPLE.window_frames_most] if np.count_nonzero(ok) > TRIPLE.window_frames_most else []
+    )
+    ok[:] = True
+    assert windows_of(TRIPLE, rows, ok) == [TRIPLE.window_frames_most]
 
 
 def sample_streams(config):

@@ -213,3 +213,22 @@ def test_sines(config, hertz):
     for volts in (0.97 * line.v_min, 1.03 * line.v_max):
         assert (status_of_sines(config, volts, 0.0, hertz, name) == 1).all(), f"{volts} V"
     assert (status_of_sines(config, line.v_nominal, 1.11 * amps, hertz, name) == 2).all(), "111 %"
+
+
+def test_frames_beyond_the_least_window_do_not_count():
+    """A window is up to a cycle longer than its least length; its sums are of that length all the same."""
+    config = SHORT
+    frames = config.window_frames_most + config.window_frames + 1
+    # The voltage of the range's upper end, but for half a percent: the frames in excess would exceed it.
+    volts = 1.005 * config.line.v_max / config.v_full_scale * (1 << (config.path_bits - 2))
+    samples = np.tile([round(volts), 0], (frames, 1))
+    window = np.zeros(frames, dtype=bool)
+    window[[config.window_frames_most - 1, -1]] = True
+    # In the second window the voltage is too high in the last frame that counts, by enough for the sum.
+    samples[-2, 0] = (1 << (config.path_bits - 1)) - 1
+    ok, clip = np.ones(frames, dtype=bool), np.zeros((frames, 2), dtype=bool)
+    run, status = run_hardware(config, samples, ok, window, clip)
+    expected = GoldenIndicators(config).process(samples, window, clip)
+    np.testing.assert_array_equal(status, expected)
+    assert status[: frames - 1].max() == 0
+    assert status[-1, 0] == 1
