@@ -221,7 +221,8 @@ def test_window_and_offset_formulas(config):
     assert config.window_frames == 2**config.window_log2
     assert 2**-0.5 - 1e-9 <= config.window_s <= 2**0.5 + 1e-9
     # A window that waits for a zero crossing is at most a period of 40 Hz longer.
-    assert config.sample_rate_hz / 40 <= config.window_frames_most - config.window_frames < config.sample_rate_hz / 40 + 1
+    longer = config.window_frames_most - config.window_frames
+    assert config.sample_rate_hz / 40 <= longer < config.sample_rate_hz / 40 + 1
     settle_s = 8 * config.window_frames_most / config.sample_rate_hz
     assert config.settle_s == (pytest.approx(settle_s) if config.offset_tracking else 0)
     assert config.window_frames << (config.sample_bits - 1) <= 1 << (config.offset_bits - 1)

@@ -227,7 +227,7 @@ def test_frames_beyond_the_least_window_do_not_count():
     # In the second window the voltage is too high in the last frame that counts, by enough for the sum.
     samples[-2, 0] = (1 << (config.path_bits - 1)) - 1
     ok, clip = np.ones(frames, dtype=bool), np.zeros((frames, 2), dtype=bool)
-    run, status = run_hardware(config, samples, ok, window, clip)
+    _run, status = run_hardware(config, samples, ok, window, clip)
     expected = GoldenIndicators(config).process(samples, window, clip)
     np.testing.assert_array_equal(status, expected)
     assert status[: frames - 1].max() == 0
