@@ -1,0 +1,103 @@
+"""The whole device: a front end, the core, and the board's pins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from amaranth.hdl import Module
+from amaranth.lib import io, wiring
+
+from blondel.boards.board import Board, ConverterSignal
+from blondel.hdl.config import MeterConfig
+from blondel.hdl.frontend.playback import Playback, PlaybackLoad
+from blondel.hdl.meter import Meter
+
+__all__ = ["FRONT_ENDS", "Device", "FrontEnd"]
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """A source of samples that a board can have.
+
+    Parameters
+    ----------
+    title : str
+        What it is, in a few words.
+    signals : callable(config)
+        Returns its signals at the board's pins, by name.
+    make : callable(config, clock_hz, ports, load)
+        Returns the component, whose ``o`` is a stream of samples. ``ports`` are the signals' ports by name, to
+        be buffered; ``load`` is for the one that plays one back.
+    """
+
+    title: str
+    signals: Callable[[MeterConfig], Mapping[str, ConverterSignal]]
+    make: Callable[[MeterConfig, float, Mapping[str, io.PortLike], PlaybackLoad], wiring.Component]
+
+
+#: All front ends, by name.
+FRONT_ENDS: dict[str, FrontEnd] = {
+    "playback": FrontEnd(
+        title="mains and load from a table",
+        signals=lambda config: {},
+        make=lambda config, clock_hz, ports, load: Playback(config, clock_hz, load),
+    ),
+}
+
+
+class Device(wiring.Component):
+    """A meter on a board.
+
+    Indicators are those of any element; the no-load indicator is on while no element is loaded. The register
+    port has no pins.
+
+    Parameters
+    ----------
+    board : Board
+        Where it is; the platform that elaborates it comes from its ``make_platform``.
+    config : MeterConfig
+        The meter.
+    front_end : str
+        Of :data:`FRONT_ENDS`.
+    load : PlaybackLoad
+        What is played, where the front end plays.
+
+    Raises
+    ------
+    ConfigError
+        The front end cannot work at the configuration's sample rate, or with the load.
+    """
+
+    def __init__(self, board: Board, config: MeterConfig, front_end: str, load: PlaybackLoad | None = None):
+        self._board = board
+        self._config = config
+        self._front_end = FRONT_ENDS[front_end]
+        self._load = load or PlaybackLoad()
+        super().__init__({})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        board, config = self._board, self._config
+        names = self._front_end.signals(config)
+        ports = {name: platform.request(f"converter_{name}", 0, dir="-") for name in names}
+        m.submodules.front_end = front_end = self._front_end.make(config, board.clock_hz, ports, self._load)
+        m.submodules.meter = meter = Meter(config)
+        wiring.connect(m, front_end.o, meter.samples)
+
+        level = {name: getattr(meter, name) for name in ("output_10", "output_100", "output_1000", "test", "counter")}
+        level |= {name: getattr(meter, name).any() for name in ("queued", "voltage", "reversed", "overrange")}
+        level["no_load"] = meter.no_load.all()
+
+        for name in board.terminals:
+            port = platform.request(name, 0, dir="-")
+            m.submodules[f"pin_{name}"] = pin = io.Buffer("o", port)
+            m.d.comb += pin.o.eq(level[name])
+        lights = {}
+        for name, (resource, number, *part) in board.lamps.items():
+            if (resource, number) not in lights:
+                lights[resource, number] = platform.request(resource, number, dir="-")
+            light = lights[resource, number]
+            m.submodules[f"lamp_{name}"] = lamp = io.Buffer("o", getattr(light, part[0]) if part else light)
+            m.d.comb += lamp.o.eq(level[name])
+        return m

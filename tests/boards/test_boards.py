@@ -1,0 +1,81 @@
+"""Boards: every terminal has a pin of its own, and the design that goes with it elaborates."""
+
+from __future__ import annotations
+
+import pytest
+from amaranth.build import Pins, Subsignal
+from amaranth.hdl import Fragment
+
+from blondel.boards import BOARDS
+from blondel.boards.board import TERMINALS
+from blondel.boards.top import FRONT_ENDS, Device
+from blondel.hdl.config import MeterConfig
+
+DUAL = MeterConfig.for_model("MDNCT-2SC")
+CLOCKS_HZ = {"icebreaker": 12e6, "upduino-v3": 12e6, "hx8k-b-evn": 12e6, "tinyfpga-bx": 16e6, "icestick": 12e6}
+DEVICES = {
+    "icebreaker": "iCE40UP5K", "upduino-v3": "iCE40UP5K", "hx8k-b-evn": "iCE40HX8K", "tinyfpga-bx": "iCE40LP8K",
+    "icestick": "iCE40HX1K",
+}  # fmt: skip
+
+
+@pytest.fixture(params=BOARDS.values(), ids=BOARDS.keys())
+def board(request):
+    return request.param
+
+
+def test_there_are_the_five():
+    assert {name: board.device for name, board in BOARDS.items()} == DEVICES
+
+
+def test_clock_is_the_board_s(board):
+    assert board.clock_hz == CLOCKS_HZ[board.name]
+
+
+def test_every_terminal_has_a_pin_and_every_light_a_terminal(board):
+    assert set(board.terminals) == set(TERMINALS)
+    assert set(board.lamps) <= set(TERMINALS)
+    assert "test" in board.lamps
+    assert set(board.converters) <= {"ads131m", "sigma-delta"}
+
+
+def pins_of(platform, resource: str, number: int) -> set[str]:
+    """Return the FPGA's pins of a resource that the board has."""
+    found, todo = set(), list(platform.lookup(resource, number).ios)
+    while todo:
+        each = todo.pop()
+        if isinstance(each, Subsignal):
+            todo.extend(each.ios)
+        elif isinstance(each, Pins):
+            found.update(each.map_names(platform._conn_pins, each))
+    return found
+
+
+def test_no_pin_is_used_twice(board):
+    platform = board.platform()
+    own = set()
+    for resource, number, *_ in board.lamps.values():
+        own |= pins_of(platform, resource, number)
+    # Those that the FPGA starts from, and its clock.
+    for resource in ("spi_flash_1x", "clk12", "clk16"):
+        # The UPduino has its clock within; clk12 is a pin of its header.
+        if (resource, 0) in platform.resources and (board.name, resource) != ("upduino-v3", "clk12"):
+            own |= pins_of(platform, resource, 0)
+    assert len(own) > 4
+    for converter in board.converters.values():
+        pins = [*board.terminals.values(), *(pin for each in converter.values() for pin in each.split())]
+        names = [platform._conn_pins[pin] for pin in pins]
+        assert len(set(names)) == len(names)
+        assert not own & set(names)
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_the_device_elaborates(board, front_end):
+    signals = FRONT_ENDS[front_end].signals(DUAL)
+    if not set(signals) <= set(board.converters.get(front_end, {})):
+        pytest.skip("the front end does not fit the board")
+    platform = board.make_platform(front_end, signals)
+    fragment = Fragment.get(Device(board, DUAL, front_end), platform)
+    names = {name for _, name, _ in fragment.subfragments}
+    assert {"front_end", "meter"} | {f"pin_{name}" for name in board.terminals} <= names
+    assert {f"lamp_{name}" for name in board.lamps} <= names
