@@ -227,11 +227,9 @@ class Ads131m(wiring.Component):
 
     @property
     def latency(self) -> int:
-        # Synchronizer, start, select, frame, judgement.
-        clocks = 2 + 2 + self._words * 2 * self._half * _WORD_BITS + 1
-        if self._direct:
-            return clocks + self._words
-        return clocks + (self._words * self._chips) + 2 * self._config.channels
+        # Synchronizer, start, select; bits of the words and their storage; two clocks for each channel of a buffer.
+        clocks = 2 + 2 + self._words * (2 * self._half * _WORD_BITS + self._chips)
+        return clocks if self._direct else clocks + 2 * self._config.channels - 1
 
     @property
     def _busy(self) -> int:

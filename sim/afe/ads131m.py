@@ -57,8 +57,8 @@ class Faults:
         Bits of the next frame's DOUT that arrive inverted, 0 the first; used up by that frame.
     skip_drdy : int
         Conversions that DRDY will not announce.
-    spurious_drdy : int
-        CLKIN periods for which DRDY is low without new data.
+    spurious_drdy, spurious_wait : float
+        CLKIN periods for which DRDY is low without new data, and those before.
     stuck_dout : int or None
         Level at which DOUT is stuck.
     dead : set of int
@@ -69,7 +69,8 @@ class Faults:
 
     flip: set[int] = field(default_factory=set)
     skip_drdy: int = 0
-    spurious_drdy: int = 0
+    spurious_drdy: float = 0
+    spurious_wait: float = 0
     stuck_dout: int | None = None
     dead: set[int] = field(default_factory=set)
     identity: int | None = None
@@ -135,7 +136,7 @@ class Ads131m:
 
     @property
     def drdy_n(self) -> int:
-        if self.faults.spurious_drdy > 0:
+        if self.faults.spurious_drdy > 0 and not self.faults.spurious_wait:
             return 0
         return int(not self._drdy or self._drdy_pulse > 0)
 
@@ -166,7 +167,10 @@ class Ads131m:
         self._sclk = sclk
 
     def _advance(self, clkin: float, reset_n: int) -> None:
-        self.faults.spurious_drdy = max(0, self.faults.spurious_drdy - clkin)
+        if self.faults.spurious_wait:
+            self.faults.spurious_wait = max(0, self.faults.spurious_wait - clkin)
+        else:
+            self.faults.spurious_drdy = max(0, self.faults.spurious_drdy - clkin)
         self._drdy_pulse = max(0, self._drdy_pulse - clkin)
         self._frame_clkin += clkin
         if not self._reset_n and not reset_n:

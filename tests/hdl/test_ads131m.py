@@ -6,11 +6,11 @@ import pytest
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import io
 from amaranth.sim import Simulator
-from harness import PoisonedMemory
+from harness import PoisonedMemory, rng
 
-from blondel.hdl.config import MeterConfig
+from blondel.hdl.config import ConfigError, MeterConfig
 from blondel.hdl.frontend import ads131m
-from blondel.hdl.frontend.ads131m import Ads131m, clkin_hz
+from blondel.hdl.frontend.ads131m import Ads131m, clkin_hz, crc16
 from blondel.sim.afe import ads131m as model
 from blondel.sim.afe.ads131m import CHANNELS
 from blondel.sim.afe.ads131m import Ads131m as Converter
@@ -26,10 +26,10 @@ class Bench:
     """
 
     def __init__(self, elements, part="ADS131M04", chips=1, *, pins=False, clocks=None, ready=None, **options):
-        bits = options.pop("sample_bits", 24)
-        changes = {"elements": elements, "sample_rate_hz": 8000.0, "sample_bits": bits}
-        self.config = config = MeterConfig.for_model("MDNCT-1SC", **changes)
         self.osr = options.setdefault("osr", 512)
+        rate = 4.096e6 / self.osr
+        changes = {"elements": elements, "sample_rate_hz": rate, "sample_bits": options.pop("sample_bits", 24)}
+        self.config = config = MeterConfig.for_model("MDNCT-1SC", **changes)
         self.ports = ports = {
             name: io.SimulationPort("o", 1, invert=name in ("cs", "reset"), name=name)
             for name in ("sclk", "cs", "din", "reset")
@@ -40,8 +40,8 @@ class Bench:
         if clocks is None:
             clocks = round((CHANNELS[part] + 2) * (2 * WORD + chips) * 1.12) + 2 * config.channels + 20
         self.clocks = clocks
-        self.dut = Ads131m(config, clock_hz=8000 * clocks, part=part, **ports, **options)
-        self.clkin = clkin_hz(config, self.osr) / (8000 * clocks)
+        self.dut = Ads131m(config, clock_hz=rate * clocks, part=part, **ports, **options)
+        self.clkin = clkin_hz(config, self.osr) / (rate * clocks)
         self.chips = [
             Converter(part, lambda n, chip=chip: [self.code(n, chip, place) for place in range(CHANNELS[part])])
             for chip in range(chips)
@@ -54,19 +54,21 @@ class Bench:
         self.instants = []
         #: Bits of DIN to invert in the next frame.
         self.flip_din = set()
-        #: Levels of CS, SCLK, DIN and SYNC/RESET, with the clocks for which they stayed.
-        self.levels = []
+        #: Clock and new levels of CS, SCLK, DIN and SYNC/RESET, bits 0 to 3; clocks of DRDY's fall.
+        self.levels, self.fallen = [], []
 
     @staticmethod
     def code(number, chip, place):
-        return (number * 5009 + chip * 1000003 + place * 131071 + 77) % (1 << 24) - (1 << 23)
+        code = (number * 0x9E3779 + chip * 0x3C6EF3 + place * 0x1F123B + 77) % (1 << 24) - (1 << 23)
+        return code if number % 5 == 0 else code >> 2
 
-    def expected(self, number):
-        """Data of a conversion's frame."""
+    def expected(self, number, chip):
+        """Data of a chip's conversion, in the order of the channels."""
         row = []
-        for chip, place in self.map:
-            value = self.code(number, chip, place) * self.gains[place]
-            row.append(min(max(value, -(1 << 23)), (1 << 23) - 1) >> WORD - self.config.sample_bits)
+        for on, place in self.map:
+            if on == chip:
+                value = self.code(number, chip, place) * self.gains[place]
+                row.append(min(max(value, -(1 << 23)), (1 << 23) - 1) >> WORD - self.config.sample_bits)
         return tuple(row)
 
     def run(self, *script, instants=12):
@@ -100,15 +102,22 @@ class Bench:
                     cs_n, sclk, din, reset_n = (now >> n & 1 for n in range(4))
                     for chip in self.chips:
                         chip.step(cs_n=cs_n, sclk=sclk, din=din, reset_n=reset_n, clkin=since * self.clkin)
-                    ctx.set(ports["drdy"].i, self.chips[0].drdy_n)
+                    drdy_n = self.chips[0].drdy_n
+                    if ctx.get(ports["drdy"].i) and not drdy_n:
+                        self.fallen.append(ctx.get(clock))
+                    if now != previous:
+                        self.levels.append((ctx.get(clock), now))
+                    ctx.set(ports["drdy"].i, drdy_n)
                     ctx.set(ports["dout"].i, sum(chip.dout << n for n, chip in enumerate(self.chips)))
-                    self.levels.append((now, since))
                     previous, since = now, 0
                 await ctx.tick()
 
         async def whole_frames(ctx):
             while True:
                 await ctx.negedge(ports["cs"].o)
+                # DRDY rises before the CRC comes, not after the frame.
+                if len(self.chips[0]._fifo) < 2:
+                    ctx.set(ports["drdy"].i, 1)
                 for chip, bits in zip(self.chips, sending, strict=True):
                     ctx.set(bits, sum(bit << n for n, bit in enumerate(chip.begin_frame())) % (1 << frame_bits))
                 await ctx.posedge(ports["cs"].o)
@@ -121,7 +130,8 @@ class Bench:
             while True:
                 for chip in self.chips:
                     chip.step(reset_n=ctx.get(ports["reset"].o), clkin=8 * self.clkin)
-                ctx.set(ports["drdy"].i, self.chips[0].drdy_n)
+                if ctx.get(ports["cs"].o):
+                    ctx.set(ports["drdy"].i, self.chips[0].drdy_n)
                 await ctx.delay(8e-6)
 
         async def collect(ctx):
@@ -173,25 +183,36 @@ class Bench:
 
     @property
     def metered(self):
-        """Numbers of the conversions that became valid frames; no valid frame may be anything else."""
-        numbers = {self.expected(n): n for n in range(self.chips[0].conversions)}
-        return [numbers[row] for _, valid, row in self.instants if valid]
+        """Numbers of the conversions, of each chip, that became valid frames; these may be nothing else."""
+        known = [
+            {self.expected(n, chip): n for n in range(self.chips[chip].conversions)} for chip in range(len(self.chips))
+        ]
+        frames = []
+        for _, valid, row in self.instants:
+            if valid:
+                parts = [[] for _ in self.chips]
+                for (chip, _), value in zip(self.map, row, strict=True):
+                    parts[chip].append(value)
+                frames.append(tuple(numbers[tuple(part)] for numbers, part in zip(known, parts, strict=True)))
+        return frames
 
     def check(self, restarts, least=3):
         """Check that only settled conversions were metered, each once, in order, and that every other instant was
         counted: to the nearest whole number of periods for each time that the converters were initialized."""
-        numbers = self.metered
-        assert len(numbers) >= least
-        assert numbers == sorted(set(numbers))
-        for chip in self.chips:
+        frames = self.metered
+        assert len(frames) >= least
+        for chip, numbers in zip(self.chips, zip(*frames, strict=True), strict=True):
+            assert list(numbers) == sorted(set(numbers))
             assert not set(numbers) & chip.unsettled
             assert chip.resets == restarts + 1
+        # Chips are in step until one is reset.
+        assert len({tuple(n - frame[0] for n in frame) for frame in frames}) <= restarts + 1
         first = next(n for n, (_, valid, _) in enumerate(self.instants) if valid)
         times = [time for time, _, _ in self.instants[first:]]
         assert abs((times[-1] - times[0]) / self.clocks - (len(times) - 1)) <= 0.6 * (restarts + 1)
         if not restarts:
             assert all(valid for _, valid, _ in self.instants[first:])
-            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+            assert frames[-1][0] - frames[0][0] == len(frames) - 1
 
 
 SHAPES = {
@@ -219,3 +240,199 @@ def test_samples_of_every_conversion(name, monkeypatch):
     gains = [chip.registers[model.GAIN1 + n // 4] >> n % 4 * 4 & 7 for n in range(chip.channels)]
     assert [1 << g for g in gains] == list(bench.gains)
     assert chip.crc_errors == 0
+
+
+@pytest.mark.parametrize("osr", [64, 128, 1024, 8192])
+def test_nothing_is_metered_before_the_filter_has_settled(osr):
+    bench = Bench(1, "ADS131M02", osr=osr)
+    bench.run(instants=bench.dut._reset_ticks + bench.dut._settle_ticks + 14).check(restarts=0)
+
+
+@pytest.mark.parametrize("name", ["M02", "two M02"])
+def test_consumer_that_is_not_always_ready(name):
+    """Samples wait, and do not change meanwhile; SCLK pauses where it must."""
+    bench = Bench(**SHAPES[name], clocks=500, ready=rng(f"ads131m {name}"))
+    bench.run(instants=20).check(restarts=0, least=5)
+
+
+@pytest.mark.parametrize("name", ["M02", "M04", "two M02", "M04, crossed"])
+def test_latency(name):
+    bench = Bench(**SHAPES[name], pins=True).run(instants=24)
+    settled = [time for time, valid, _ in bench.instants if valid]
+    assert len(settled) > 4
+    for time in settled:
+        assert time - bench.dut.latency in bench.fallen
+
+
+def test_timing_of_the_pins():
+    """CS, SCLK, DIN as the data sheet's diagram has them, with SCLK slower than it could be."""
+    bench = Bench(1, "ADS131M02", clocks=800, pins=True, sclk_hz=1.1e6)
+    bench.run(instants=18).check(restarts=0)
+    edges = 0
+    for (time, before), (now, after), (later, _) in zip(bench.levels, bench.levels[1:], bench.levels[2:], strict=False):
+        rises, falls = after & ~before, before & ~after
+        if (rises | falls) & 1:
+            assert not (before | after) & 2, "CS moves while SCLK is low"
+        if rises & 1:
+            assert edges % (4 * WORD) == 0, "whole frames"
+        if rises & 2:
+            edges += 1
+            assert not after & 1
+            assert (now - time, later - now) >= (3, 3), "SCLK is low and high for at least half its period"
+        if (before ^ after) & 4:
+            assert rises & 2, "DIN moves when SCLK rises"
+    assert edges > 10 * 4 * WORD
+
+
+def after(fault, instants=0):
+    """Return a script's part: makes a fault, and asks for as many instants as it takes to go on."""
+
+    def part(bench):
+        fault(bench)
+        return instants or bench.dut._reset_ticks + bench.dut._settle_ticks + 13
+
+    return part
+
+
+def faults(instants=0, **those):
+    """Return a script's part: gives the last chip's model faults."""
+
+    def fault(bench):
+        for name, value in those.items():
+            setattr(bench.chips[-1].faults, name, value)
+
+    return after(fault, instants)
+
+
+def test_every_bit_of_a_frame():
+    """Each bit of what comes from the converter is once another: no such frame is metered, each is counted."""
+    bench = Bench(1, "ADS131M02", osr=2048)
+    flips = range(bench.words * WORD)
+    bench.run(*(faults(instants=17, flip={place}) for place in flips), instants=20).check(restarts=len(flips))
+    # Of each, exactly one frame began with good samples: the flipped one is lost when its end is known.
+    assert sum(not valid and len(row) == 2 for _, valid, row in bench.instants[20:]) >= len(flips)
+
+
+@pytest.mark.parametrize("name", ["M02", "two M02"])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        faults(flip={5, 30, 31, 70}),
+        after(lambda bench: bench.chips[-1].reset()),
+        after(lambda bench: bench.chips[-1].registers.update({model.GAIN1: 0})),
+        after(lambda bench: bench.chips[-1].registers.update({model.CLOCK: 0x0102})),
+        after(lambda bench: bench.flip_din.add(3)),
+        after(lambda bench: bench.flip_din.add(30)),
+    ],
+    ids=["burst", "reset", "gain", "clock", "command", "its CRC"],
+)
+def test_trouble_that_passes(name, trouble):
+    """The converters are initialized anew, once, with what they should have; nothing wrong was metered."""
+    bench = Bench(**SHAPES[name]).run(trouble, instants=18)
+    # A reset that is the trouble itself is one more.
+    own = bench.chips[-1].resets - 2
+    assert own in (0, 1)
+    bench.chips[-1].resets -= own
+    bench.check(restarts=1, least=6)
+    assert bench.chips[-1].registers[model.GAIN1] == 0x0010
+
+
+def test_missing_data_ready():
+    Bench(1, "ADS131M02").run(faults(skip_drdy=1), instants=18).check(restarts=1, least=6)
+
+
+def test_data_ready_twice_at_once():
+    """Soon after a conversion another edge means nothing."""
+    bench = Bench(1, "ADS131M02", clocks=600)
+    bench.run(faults(instants=8, spurious_drdy=100), instants=18).check(restarts=0, least=12)
+
+
+def test_data_ready_too_early():
+    """Later it may be meant, but nothing new is there: the instant is lost, and the converter initialized."""
+    bench = Bench(1, "ADS131M02", clocks=900)
+    early = faults(spurious_drdy=60, spurious_wait=0.6 * 2 * bench.osr)
+    bench.run(early, instants=18).check(restarts=1, least=6)
+
+
+@pytest.mark.parametrize(
+    ("name", "trouble"),
+    [
+        ("M02", {"dead": {1}}), ("M02", {"stuck_dout": 0}), ("M02", {"stuck_dout": 1}), ("M02", {"identity": 0x2400}),
+        ("M02", {"skip_drdy": 1 << 30}), ("two M02", {"dead": {0}}), ("two M02", {"stuck_dout": 1}),
+    ],
+    ids=["dead channel", "DOUT low", "DOUT high", "identity", "no data ready", "second's channel", "second's DOUT"],
+)  # fmt: skip
+def test_trouble_that_stays(name, trouble):
+    """From start, and in the middle: nothing is metered, every instant is counted; it goes on when it is over."""
+    bench = Bench(**SHAPES[name])
+    over = {"dead": set(), "stuck_dout": None, "identity": None, "skip_drdy": 0}
+    bench.chips[-1].faults = model.Faults(**trouble)
+    seen = {}
+
+    def note(key, fault):
+        def part(bench):
+            seen[key] = (len(bench.instants), len(bench.metered))
+            return fault(bench)
+
+        return part
+
+    bench.run(
+        note("over", faults(instants=38, **over)),
+        note("again", faults(instants=16, **trouble)),
+        note("at last", faults(instants=38, **over)),
+        instants=16,
+    )
+    assert seen["over"][1] == 0
+    assert seen["again"][1] > 5
+    if "identity" not in trouble:
+        # Who it is, is asked at the start.
+        assert seen["at last"][1] <= seen["again"][1] + 1
+    assert len(bench.metered) > seen["at last"][1] + 5
+    times = [time for time, _, _ in bench.instants]
+    assert abs((times[-1] - times[0]) / bench.clocks - (len(times) - 1)) <= 2
+
+
+def test_crc():
+    text = b"123456789"
+    assert crc16([int.from_bytes(text[n : n + 3], "big") for n in (0, 3, 6)]) == 0x29B1
+
+
+def refusal(name, chips, **options):
+    """Return the message with which the arguments are refused."""
+    ports = {name: io.SimulationPort("o", 1, name=name) for name in ("sclk", "cs", "din", "reset")}
+    ports |= {"drdy": io.SimulationPort("i", 1, name="drdy"), "dout": io.SimulationPort("i", chips, name="dout")}
+    try:
+        Ads131m(MeterConfig.for_model(name), **{"clock_hz": 24e6} | ports | options)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+# What is refused is never elaborated.
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.parametrize(
+    ("message", "options"),
+    [
+        ("part is ADS131M03; allowed: ADS131M02, ADS131M04, ADS131M08", {"part": "ADS131M03"}),
+        ("osr is 100; allowed: 64 ", {"osr": 100}),
+        ("osr is 64; allowed: 64 (not the ADS131M08)", {"osr": 64, "part": "ADS131M08"}),
+        ("osr is 1024; allowed: 19 to 525 at 8000 Hz, so that CLKIN is 0.3 to 8.4 MHz", {"osr": 1024}),
+        ("channel_map is [(0, 0)]; allowed: 2 different (chip, input) of 1 × ADS131M02", {"channel_map": [(0, 0)]}),
+        ("channel_map is [(0, 0), (1, 0)]; allowed", {"channel_map": [(0, 0), (1, 0)]}),
+        ("channel_map is [(0, 0), (0, 0)]; allowed", {"channel_map": [(0, 0), (0, 0)]}),
+        ("gains is [1, 3]; allowed: 2 powers of two, 1 to 128", {"gains": [1, 3]}),
+        ("gains is [1]; allowed", {"gains": [1]}),
+        ("clock_hz is 60000000.0; allowed: up to 50 MHz", {"clock_hz": 60e6}),
+        ("clock_hz is 1000000.0; allowed: more than 1.", {"clock_hz": 1e6}),
+        ("sclk_hz is 30000000.0; allowed: up to 25 MHz", {"sclk_hz": 30e6}),
+    ],
+)
+def test_what_cannot_be_is_refused(message, options):
+    assert refusal("MSNCT-1SC", 1, **options).startswith(message)
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_gains_must_be_given_where_inputs_differ():
+    mixed = {"part": "ADS131M02", "channel_map": [(0, 0), (0, 1), (1, 1), (1, 0)]}
+    assert refusal("MDNCT-1SC", 2, **mixed).startswith("gains is None; allowed: a gain for each input")
+    assert refusal("MDNCT-1SC", 2, **mixed, gains=[1, 1]) is None
