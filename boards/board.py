@@ -51,7 +51,10 @@ class Board:
     terminals : mapping of str to str
         Pin of each terminal that has one, of :data:`TERMINALS`, as ``connector_number:pin``. High is on.
     lamps : mapping of str to tuple
-        The board's own lights that show a terminal: resource, number and, where it has several, which.
+        The board's own lights that show a terminal: resource and number.
+    rgb_lamps : mapping of str to str
+        Colours, ``"r"``, ``"g"`` or ``"b"``, of the board's resource ``rgb_led`` that show a terminal. It has no
+        resistors: the UP5K's current source drives it.
     converters : mapping of str to mapping of str to str
         For each front end that can be connected, by name: pins of its signals.
     programmers : tuple of tuple of str
@@ -62,7 +65,8 @@ class Board:
     title: str
     platform: Callable[[], LatticeICE40Platform]
     terminals: Mapping[str, str]
-    lamps: Mapping[str, tuple] = field(default_factory=dict)
+    lamps: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    rgb_lamps: Mapping[str, str] = field(default_factory=dict)
     converters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     programmers: tuple[tuple[str, ...], ...] = (("iceprog",), ("openFPGALoader", "-b", "ice40_generic"))
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from amaranth.hdl import Module
+from amaranth.hdl import Instance, IOPort, Module, ValueLike
 from amaranth.lib import io, wiring
 
 from blondel.boards.board import Board, ConverterSignal
@@ -64,6 +64,20 @@ FRONT_ENDS: dict[str, FrontEnd] = {
 }
 
 
+def _current_source(lamps: Mapping[IOPort, ValueLike]) -> Instance:
+    """Return the UP5K's driver of three lamps without resistors: 2 mA for each that is on."""
+    channels = {"39": 0, "40": 1, "41": 2}
+    ports = {"p_CURRENT_MODE": "0b1", "i_CURREN": 1, "i_RGBLEDEN": 1}
+    for port, level in lamps.items():
+        channel = channels[port.metadata[0].name]
+        ports |= {
+            f"p_RGB{channel}_CURRENT": "0b000001",
+            f"i_RGB{channel}PWM": level,
+            f"io_RGB{channel}": port,
+        }
+    return Instance("SB_RGBA_DRV", **ports)
+
+
 class Device(wiring.Component):
     """A meter on a board.
 
@@ -111,11 +125,11 @@ class Device(wiring.Component):
             port = platform.request(name, 0, dir="-")
             m.submodules[f"pin_{name}"] = pin = io.Buffer("o", port)
             m.d.comb += pin.o.eq(level[name])
-        lights = {}
-        for name, (resource, number, *part) in board.lamps.items():
-            if (resource, number) not in lights:
-                lights[resource, number] = platform.request(resource, number, dir="-")
-            light = lights[resource, number]
-            m.submodules[f"lamp_{name}"] = lamp = io.Buffer("o", getattr(light, part[0]) if part else light)
+        for name, (resource, number) in board.lamps.items():
+            m.submodules[f"lamp_{name}"] = lamp = io.Buffer("o", platform.request(resource, number, dir="-"))
             m.d.comb += lamp.o.eq(level[name])
+        if board.rgb_lamps:
+            light = platform.request("rgb_led", 0, dir="-")
+            colours = {colour: level[name] for name, colour in board.rgb_lamps.items()}
+            m.submodules.rgb_lamps = _current_source({getattr(light, c).io: colours.get(c, 0) for c in "rgb"})
         return m

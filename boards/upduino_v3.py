@@ -31,7 +31,7 @@ BOARD = Board(
         "no_load": "j_0:16",
         "queued": "j_0:17",
     },
-    lamps={"output_10": ("rgb_led", 0, "g"), "test": ("rgb_led", 0, "r")},
+    rgb_lamps={"output_10": "g", "test": "r"},
     converters={
         # Right row, JP6: pins 44 4 3 48 45 47 46.
         "ads131m": {

@@ -34,8 +34,9 @@ def test_clock_is_the_board_s(board):
 
 def test_every_terminal_has_a_pin_and_every_light_a_terminal(board):
     assert set(board.terminals) == set(TERMINALS)
-    assert set(board.lamps) <= set(TERMINALS)
-    assert "test" in board.lamps
+    lamps = {**board.lamps, **board.rgb_lamps}
+    assert set(lamps) <= set(TERMINALS)
+    assert "test" in lamps
     assert set(board.converters) <= {"ads131m", "sigma-delta"}
 
 
@@ -54,7 +55,7 @@ def pins_of(platform, resource: str, number: int) -> set[str]:
 def test_no_pin_is_used_twice(board):
     platform = board.platform()
     own = set()
-    for resource, number, *_ in board.lamps.values():
+    for resource, number in [*board.lamps.values(), *([("rgb_led", 0)] if board.rgb_lamps else [])]:
         own |= pins_of(platform, resource, number)
     # Those that the FPGA starts from, and its clock.
     for resource in ("spi_flash_1x", "clk12", "clk16"):
@@ -79,3 +80,4 @@ def test_the_device_elaborates(board, front_end):
     names = {name for _, name, _ in fragment.subfragments}
     assert {"front_end", "meter"} | {f"pin_{name}" for name in board.terminals} <= names
     assert {f"lamp_{name}" for name in board.lamps} <= names
+    assert ("rgb_lamps" in names) == bool(board.rgb_lamps)
