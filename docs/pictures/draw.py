@@ -1,4 +1,4 @@
-"""Draws the theory's pictures: ``python docs/pictures/draw.py [FOLDER]``."""
+"""Draws the pages' pictures: ``python docs/pictures/draw.py [FOLDER]``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ import numpy as np
 mpl.use("svg")
 
 import matplotlib.pyplot as plt
+
+from blondel.hdl.config import MeterConfig
+from blondel.hdl.frontend.sigma_delta import Sinc3
+from blondel.sim.afe.modulator import Modulator
+from blondel.sim.golden.sigma_delta import SigmaDelta
 
 #: Colours that can be told apart by everybody, on white paper.
 DELIVERED, RECEIVED, NET, GREY = "#0b6e99", "#c8501e", "#1f2933", "#8a94a0"
@@ -91,9 +96,44 @@ def direction() -> plt.Figure:
     return figure
 
 
+def _measured_gain(filter_: Sinc3, hertz: float, frames: int = 64) -> float:
+    """Amplitude of a sine at the filter's output, relative to its amplitude at the modulator's input."""
+    n = np.arange(filter_.decimation * (filter_.settle_frames + frames + 1))
+    omega = 2 * np.pi * hertz / filter_.modulator_hz
+    amplitude = 0.7 * filter_.part.full_scale_v
+    volts = np.repeat(amplitude * np.sin(omega * n)[:, np.newaxis], filter_.config.channels, axis=1)
+    samples, ok = SigmaDelta(filter_).process(Modulator(filter_.part, filter_.config.channels).next(volts))
+    instants = (np.flatnonzero(ok) + 1) * filter_.decimation
+    design = np.stack([np.sin(omega * instants), np.cos(omega * instants), np.ones(len(instants))], axis=1)
+    (sine, cosine, _), *_ = np.linalg.lstsq(design, samples[ok][:, 0].astype(float), rcond=None)
+    return float(np.hypot(sine, cosine) / (0.7 * float(filter_.full_scale_code)))
+
+
+def sigma_delta_response() -> plt.Figure:
+    """Frequency response of the sigma-delta front end: measured on the golden model, and by formula."""
+    filter_ = Sinc3(MeterConfig.for_model("MSNCT-1SC"), 1500)
+    figure, (whole, part) = plt.subplots(1, 2, figsize=(6.4, 3.2), layout="constrained")
+    for axes, top, dots in ((whole, 24.0, 59), (part, 2.0, 20)):
+        line = np.linspace(0, top, 1201)[1:]
+        measured = np.linspace(0, top, dots + 1)[1:] - top / 97
+        axes.set(xlabel="frequency, kHz", xlim=(0, top))
+        by_formula = np.array([filter_.magnitude(1e3 * f) for f in line])
+        by_measurement = np.array([_measured_gain(filter_, 1e3 * f) for f in measured])
+        if axes is whole:
+            by_formula, by_measurement = (20 * np.log10(np.maximum(g, 1e-6)) for g in (by_formula, by_measurement))
+            axes.set(ylabel="gain, dB", ylim=(-100, 5))
+        else:
+            by_formula, by_measurement = 100 * by_formula - 100, 100 * by_measurement - 100
+            axes.set(ylabel="gain less one, %", ylim=(-30, 1))
+        axes.plot(line, by_formula, color=GREY, linewidth=1.2, label="by formula")
+        axes.plot(measured, by_measurement, ".", color=DELIVERED, markersize=5, label="measured")
+    part.legend(frameon=False, loc="lower left")
+    return figure
+
+
 def main(folder: Path) -> None:
     """Write every picture to ``folder``."""
-    for draw in (phase_error, direction):
+    for draw in (phase_error, direction, sigma_delta_response):
         with plt.rc_context(STYLE):
             figure = draw()
             figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None}, facecolor="white")
