@@ -30,8 +30,13 @@ _COLUMNS = {
     "time": ("t", "time", "seconds"),
     "sample rate": ("fs", "sample_rate"),
 }
+#: Sample rates that a meter takes, in Hz, and the largest voltage and current, in V and A.
+_RATE_RANGE_HZ = (400.0, 1e6)
+_PEAK_MAX = 1e7
 _NPZ_RIGHT = "save it with numpy.savez(file, v=volts, i=amps, fs=hertz)"
 _CSV_RIGHT = "the first line names the columns, such as time,v,i"
+#: The command's options for a kind of channel, before ``-channel`` and ``-scale``.
+_OPTIONS = {"voltage": "--v", "current": "--i"}
 _WITH_UNIT = re.compile(r"(.*?)\s*[\[(]\s*([^\[\]()]*?)\s*[\])]")
 
 
@@ -120,14 +125,16 @@ def _rate_from_times(path: Path, seconds: np.ndarray) -> float:
     if len(seconds) < 2:
         raise RecordingError(path, "has one sample and so no step of time", "give its sample rate, or more samples")
     steps = np.diff(seconds)
-    mean = (seconds[-1] - seconds[0]) / len(steps)
-    uneven = np.flatnonzero(~(abs(steps - mean) < 0.5 * abs(mean)))
-    if mean <= 0 or uneven.size:
+    # The median is the right step's, however large the wrong ones are.
+    usual = float(np.median(steps))
+    uneven = np.flatnonzero(~(abs(steps - usual) < 0.5 * abs(usual)))
+    if usual <= 0 or uneven.size:
         at = uneven[0] if uneven.size else 0
         raise RecordingError(
-            path, f"its time goes on by {steps[at]:g} s at sample {at + 1} and by {mean:g} s on average",
-            "steps of time must be even, or the sample rate be given in their place",
+            path, f"its time steps by {steps[at]:g} s to sample {at + 1}, and most often by {usual:g} s",
+            "steps of time must be even and more than 0, or the sample rate be given in their place",
         )  # fmt: skip
+    mean = (seconds[-1] - seconds[0]) / len(steps)
     # Nine digits: more than a time stamp has, fewer than the division's rounding shows.
     return float(f"{1 / mean:.9g}")
 
@@ -145,7 +152,8 @@ def _read_npz(path: Path, v_channel: str | int | None, i_channel: str | int | No
                 if wanted is not None:
                     key = names[_choose(path, kind, [_Column(name) for name in names], wanted)]
                 elif key not in names:
-                    raise RecordingError(path, f"has no {key}, only {', '.join(names) or 'nothing'}", _NPZ_RIGHT)
+                    right = _NPZ_RIGHT + (f", or choose one with {_OPTIONS[kind]}-channel" if kind in _OPTIONS else "")
+                    raise RecordingError(path, f"has no {key}, only {', '.join(names) or 'nothing'}", right)
                 arrays[kind] = np.asarray(archive[key])
     except RecordingError:
         raise
@@ -215,7 +223,7 @@ def _read_csv(path: Path, v_channel: str | int | None, i_channel: str | int | No
         if place is None:
             raise RecordingError(
                 path, f"has no {kind} among its columns {', '.join(map(str, columns))}",
-                f"name one {' or '.join(_COLUMNS[kind])}, or say which it is",
+                f"name one {' or '.join(_COLUMNS[kind])}, or choose one with {_OPTIONS[kind]}-channel",
             )  # fmt: skip
     time, given = find("time"), find("sample rate")
     if rate is None and given is None:
@@ -316,6 +324,8 @@ def _read_comtrade(path: Path, v_channel: str | int | None, i_channel: str | int
         raise RecordingError(dat, "is empty", f"{path.name} announces {announced} samples")
     if found < announced:
         raise RecordingError(dat, f"is cut short: it has {found} samples", f"{path.name} announces {announced}")
+    if found > announced:
+        raise RecordingError(dat, f"is too long: it has {found} samples", f"{path.name} announces {announced}")
     columns = [_Column(channel.name, channel.uu) for channel in cfg.analog_channels]
     places = {}
     for kind, wanted in (("voltage", v_channel), ("current", i_channel)):
@@ -323,7 +333,9 @@ def _read_comtrade(path: Path, v_channel: str | int | None, i_channel: str | int
             place = next((n for n, column in enumerate(columns) if _unit(kind, column.unit)), None)
             if place is None:
                 known = ", ".join(map(str, columns)) or "none"
-                raise RecordingError(path, f"has no {kind} among its channels: {known}", "say which it is")
+                raise RecordingError(
+                    path, f"has no {kind} among its channels: {known}", f"choose one with {_OPTIONS[kind]}-channel"
+                )
         else:
             place = _choose(path, kind, columns, wanted)
         places[kind] = place
@@ -359,14 +371,35 @@ def _read(path: Path, v_channel: str | int | None, i_channel: str | int | None):
             raise RecordingError(path, f"is of unknown kind {path.suffix or '(no suffix)'}", right)
         if size == 0:
             raise RecordingError(path, "is empty", "it must hold voltage, current and sample rate")
-        volts, amps, rate = reader(path, v_channel, i_channel)
+        # What a unit makes too large is found with the peaks.
+        with np.errstate(over="ignore"):
+            volts, amps, rate = reader(path, v_channel, i_channel)
     except OSError as error:
         raise RecordingError(path, f"cannot be read ({error.strerror})", "give a file that exists") from None
     except csv.Error as error:
         raise RecordingError(path, f"is no CSV ({error})", _CSV_RIGHT) from None
     if len(volts) != len(amps):
         raise RecordingError(path, f"has {len(volts)} samples of voltage and {len(amps)} of current", "they must agree")
+    low, high = _RATE_RANGE_HZ
+    if not low <= rate <= high:
+        raise RecordingError(
+            path, f"its sample rate is {rate:g} Hz",
+            f"{low:g} to {high:,.0f} Hz can be metered: is the unit of its time or sample rate right?",
+        )  # fmt: skip
     return volts, amps, rate
+
+
+def _scaled(files: list[Path], kind: str, samples: list[np.ndarray], scale: float, unit: str) -> np.ndarray:
+    """Return the elements' samples times a scale, (frames, elements)."""
+    with np.errstate(over="ignore"):
+        scaled = np.stack(samples, axis=1) * scale
+    for path, peak in zip(files, np.abs(scaled).max(axis=0), strict=True):
+        if not peak <= _PEAK_MAX:
+            raise RecordingError(
+                path, f"its {kind} has a peak of {peak:g} {unit}",
+                f"up to {_PEAK_MAX:,.0f} {unit} can be metered: is its unit right, and {_OPTIONS[kind]}-scale?",
+            )  # fmt: skip
+    return scaled
 
 
 class Recording:
@@ -454,8 +487,8 @@ class Recording:
                 raise RecordingError(
                     path, f"its sample rate is {rate:.9g} Hz", f"that of {files[0]} is needed, {read[0][2]:.9g} Hz"
                 )
-        volts = np.stack([v for v, _, _ in read], axis=1) * v_scale
-        amps = np.stack([i for _, i, _ in read], axis=1) * i_scale
+        volts = _scaled(files, "voltage", [v for v, _, _ in read], v_scale, "V")
+        amps = _scaled(files, "current", [i for _, i, _ in read], i_scale, "A")
         return cls(volts, amps, read[0][2], repeat=repeat)
 
     def samples(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from harness import rng
 
+from blondel.hdl.config import ConfigError, MeterConfig
 from blondel.sim.source.recording import Recording, RecordingError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "recordings"
@@ -281,7 +282,7 @@ def test_damage_raises_nothing_else(tmp_path, name):
      ("time,v,i\n0,1,2\n1,2,3,4\n", ["line 3 has 4 cells"]),
      ("time,v,i\n0,1,2\n1,nan,3\n", ["its voltage is nan at sample 1"]),
      ("time,v,i\n0,1,2\n1,2,inf\n", ["its current is inf at sample 1"]),
-     ("time,i\n0,1\n", ["has no voltage among its columns time, i", "name one v or u or volt or volts or voltage"]),
+     ("time,i\n0,1\n", ["has no voltage among its columns time, i", "volts or voltage, or choose one with --v-channel"]),
      ("time,v,current (W)\n0,1,2\n1,2,3\n", ["its current channel current is in W", "units are A, mA, kA, amps"]),
      ("time,v (MV),i\n0,1,2\n1,2,3\n", ["its voltage channel v is in MV"]),
      ("v,i\n1,2\n", ["has no sample rate: its columns are v, i", "add a column time or fs, or a first line # fs"]),
@@ -289,9 +290,17 @@ def test_damage_raises_nothing_else(tmp_path, name):
      ("fs,v,i\nx,1,2\n", ["its sample rate is x", "one number, in Hz"]),
      ("# fs = fast\nv,i\n1,2\n", ["its sample rate is fast"]),
      ("time,v,i\n0,1,2\n", ["has one sample and so no step of time"]),
-     ("time,v,i\n0,1,2\n0,1,2\n", ["goes on by 0 s at sample 1", "steps of time must be even"]),
-     ("time,v,i\n2,1,2\n1,1,2\n0,1,2\n", ["goes on by -1 s at sample 1"]),
-     ("time,v,i\n0,1,2\n1,1,2\n2,1,2\n4,1,2\n5,1,2\n", ["goes on by 2 s at sample 3 and by 1.25 s on average"]),
+     ("time,v,i\n0,1,2\n0,1,2\n", ["its time steps by 0 s to sample 1", "steps of time must be even"]),
+     ("time,v,i\n2,1,2\n1,1,2\n0,1,2\n", ["its time steps by -1 s to sample 1", "more than 0"]),
+     ("time,v,i\n0,1,2\n1,1,2\n2,1,2\n4,1,2\n5,1,2\n", ["steps by 2 s to sample 3, and most often by 1 s"]),
+     ("time,v,i\n" + "".join(f"{n / 4000 + 100 * (n >= 50)},1,2\n" for n in range(400)),
+      ["steps by 100 s to sample 50, and most often by 0.00025 s"]),
+     ("time (µs),v,i\n" + "".join(f"{n / 8000},1,2\n" for n in range(400)),
+      ["its sample rate is 8e+09 Hz", "400 to 1,000,000 Hz can be metered: is the unit of its time"]),
+     ("# fs = 399\nv,i\n1,2\n", ["its sample rate is 399 Hz"]),
+     ("# fs = 4000\nv,i\n1,2\n-1e300,2\n",
+      ["its voltage has a peak of 1e+300 V", "up to 10,000,000 V can be metered", "--v-scale"]),
+     ("# fs = 4000\nv,i_kA\n1,-1e306\n", ["its current has a peak of inf A", "--i-scale"]),
      ("\x89PNG\r\n\x1a\n\x00\x00" * 100, ["has no voltage"])],
 )  # fmt: skip
 def test_csv_faults(tmp_path, text, parts):
@@ -318,6 +327,8 @@ def test_comtrade_faults(tmp_path):
     refused(path, "line 100 has 7 values")
     dat.write_text("".join(text.splitlines(keepends=True)[:123]))
     refused(path, "is cut short: it has 123 samples", "event.cfg announces 400")
+    dat.write_text(text + "401,100000,1,2,3,4,0,0\r\n")
+    refused(path, "is too long: it has 401 samples", "event.cfg announces 400")
     dat.write_text("")
     refused(path, "is empty", "event.cfg announces 400 samples")
     dat.unlink()
@@ -330,10 +341,13 @@ def test_comtrade_faults(tmp_path):
     path.write_text(cfg[:60])
     refused(path, "is no COMTRADE configuration")
     path.write_text(cfg.replace(",V,", ",pu,"))
-    refused(path, "has no voltage among its channels: IA (A), VA (pu), IB (A), VB (pu)", "say which it is")
+    refused(path, "has no voltage among its channels: IA (A), VA (pu), IB (A), VB (pu)", "choose one with --v-channel")
+    path.write_text(cfg.replace(",A,", ",pu,"))
+    refused(path, "has no current among its channels", "choose one with --i-channel")
     refused(write_comtrade(tmp_path, rates=((4000, 200), (2000, 400))), "its sample rate changes: 2000, 4000 Hz")
     refused(write_comtrade(tmp_path, rates=((-4000, 400),)), "its sample rate is -4000 Hz")
     refused(write_comtrade(tmp_path, "BINARY", rows=399), "is cut short: it has 399 samples")
+    refused(write_comtrade(tmp_path, "BINARY", rates=((4000, 390),)), "is too long: it has 400 samples")
     missing = write_comtrade(tmp_path, "BINARY")
     data = np.frombuffer(dat.read_bytes(), "<i2").reshape(400, -1).copy()
     data[7, 4 + 1] = -32768
@@ -347,6 +361,23 @@ def test_files_that_do_not_agree(tmp_path):
     refused((first, shorter), "has 399 samples", f"as many as {first} are needed, 400")
     slower = npz(tmp_path / "b.npz", fs=2000.0)
     refused((first, slower), "its sample rate is 2000 Hz", f"that of {first} is needed, 4000 Hz")
+
+
+def test_a_scale_that_makes_a_recording_too_large(tmp_path):
+    first, second = npz(tmp_path / "a.npz"), npz(tmp_path / "b.npz", v=1000 * VOLTS)
+    assert Recording.read(first, second, v_scale=30).elements == 2
+    refused((first, second), "its voltage has a peak of 1.3e+07 V", "--v-scale", v_scale=40)
+    refused(first, "its current has a peak of inf A", "--i-scale", i_scale=1e308)
+
+
+def test_the_rates_are_a_meter_s(tmp_path):
+    for rate in (400.0, 1e6):
+        assert MeterConfig.for_model("MSNCT-1SC", sample_rate_hz=rate).sample_rate_hz == rate
+        assert Recording.read(npz(tmp_path / "a.npz", fs=rate)).sample_rate_hz == rate
+    for rate in (399.9, 1.1e6):
+        with pytest.raises(ConfigError):
+            MeterConfig.for_model("MSNCT-1SC", sample_rate_hz=rate)
+        refused(npz(tmp_path / "a.npz", fs=rate), "its sample rate is")
 
 
 def test_bad_settings_are_refused(tmp_path):
