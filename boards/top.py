@@ -13,9 +13,13 @@ from blondel.boards.board import Board, ConverterSignal
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.frontend.ads131m import Ads131m
 from blondel.hdl.frontend.playback import Playback, PlaybackLoad
+from blondel.hdl.frontend.sigma_delta import SigmaDelta, Sinc3
 from blondel.hdl.meter import Meter
 
 __all__ = ["FRONT_ENDS", "Device", "FrontEnd"]
+
+#: Line voltage, V peak, at a modulator's full scale; it is specified up to 78 % of that.
+SIGMA_DELTA_V_PEAK = 640.0
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,15 @@ class FrontEnd:
     make : callable(config, clock_hz, ports, load)
         Returns the component, whose ``o`` is a stream of samples. ``ports`` are the signals' ports by name, to
         be buffered; ``load`` is for the one that plays one back.
+    configure : callable(config, clock_hz)
+        Returns the configuration with the sample rate and the full scales that the front end gives. Default: as
+        it is.
     """
 
     title: str
     signals: Callable[[MeterConfig], Mapping[str, ConverterSignal]]
     make: Callable[[MeterConfig, float, Mapping[str, io.PortLike], PlaybackLoad], wiring.Component]
+    configure: Callable[[MeterConfig, float], MeterConfig] = lambda config, clock_hz: config
 
 
 def _ads131m_signals(config: MeterConfig) -> dict[str, ConverterSignal]:
@@ -49,12 +57,32 @@ def _ads131m_signals(config: MeterConfig) -> dict[str, ConverterSignal]:
     }
 
 
+def _decimation(clock_hz: float) -> int:
+    """Return the modulator clocks, half of the design's, of a sample: the multiple of 64 nearest to 8 kHz."""
+    return 64 * round(clock_hz / 2 / 8000 / 64)
+
+
+def _sigma_delta_config(config: MeterConfig, clock_hz: float) -> MeterConfig:
+    """Return the configuration for modulators of ±250 mV, which at 0.32 V have 640 V or twice the class amps."""
+    return Sinc3.for_clock(
+        config, clock_hz, _decimation(clock_hz), v_peak=SIGMA_DELTA_V_PEAK, i_peak=2 * config.class_amps
+    ).config
+
+
 #: All front ends, by name.
 FRONT_ENDS: dict[str, FrontEnd] = {
     "ads131m": FrontEnd(
         title="ADS131M02 (single element), ADS131M04 (dual)",
         signals=_ads131m_signals,
         make=lambda config, clock_hz, ports, load: Ads131m(config, clock_hz=clock_hz, **ports),
+    ),
+    "sigma-delta": FrontEnd(
+        title="isolated modulators, AMC1306x25",
+        signals=lambda config: {"clk": ConverterSignal("o"), "data": ConverterSignal("i", config.channels)},
+        make=lambda config, clock_hz, ports, load: SigmaDelta(
+            Sinc3(config, _decimation(clock_hz)), ports["clk"], ports["data"]
+        ),
+        configure=_sigma_delta_config,
     ),
     "playback": FrontEnd(
         title="mains and load from a table",
@@ -89,7 +117,7 @@ class Device(wiring.Component):
     board : Board
         Where it is; the platform that elaborates it comes from its ``make_platform``.
     config : MeterConfig
-        The meter.
+        The meter, as the front end's ``configure`` returns it.
     front_end : str
         Of :data:`FRONT_ENDS`.
     load : PlaybackLoad

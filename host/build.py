@@ -350,6 +350,7 @@ def build(
         The directory cannot be written, or the disk is full.
     """
     began = time.monotonic()
+    config = FRONT_ENDS[front_end].configure(config, board.clock_hz)
     _check_front_end(config, board, front_end)
     environment = _environment(toolchain)
     target = bitstream_path(config, board, front_end, directory)

@@ -179,8 +179,9 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
     parser.add_argument("--board", metavar="B", type=_board, required=True, help="'blondel boards' lists them")
     parser.add_argument(
-        "--frontend", metavar="F", type=_front_end, default="ads131m", help="ads131m (default) or playback"
-    )
+        "--frontend", metavar="F", type=_front_end, default="ads131m",
+        help="ads131m (default), sigma-delta or playback: mains and load from a table",
+    )  # fmt: skip
     parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, default=Path("build"), help="the bitstream's; default build"
     )
