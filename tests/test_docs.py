@@ -74,7 +74,9 @@ def test_commands_print_what_they_say(path, line, command, shown, tmp_path):
         cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert matches(shown, done.stdout + done.stderr), f"{name(path)}:{line}\n{done.stdout}{done.stderr}"
+    printed = done.stdout + done.stderr
+    if not matches(shown, printed):
+        pytest.fail(f"{name(path)}:{line} shows something else than this:\n{printed[:5000]}", pytrace=False)
 
 
 def test_make_targets_exist():
