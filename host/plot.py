@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter, MultipleLocator
 from blondel.host.files import OutputError, write_whole
 from blondel.host.measure import Figures, Measurement, Trace
 from blondel.host.report import energy, energy_unit
+from blondel.host.words import count
 
 __all__ = ["SUFFIXES", "plot"]
 
@@ -36,6 +37,9 @@ _PULSE_HEIGHT = 0.62
 #: Edges that can be told apart; more are a band.
 _EDGES_MAX = 400
 _STYLE = {"linewidth": 1.3}
+#: Parts of its axis that the peaks of voltage and current reach; were they the same, in-phase currents would hide
+#: their voltages.
+_V_PART, _I_PART = 0.9, 0.68
 
 
 def _dress(axes: Axes, ylabel: str) -> None:
@@ -47,12 +51,9 @@ def _dress(axes: Axes, ylabel: str) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"
-
-
-def _limits(peak: float) -> tuple[float, float]:
-    limit = 1.1 * peak if peak > 0 else 1.0
+def _limits(peak: float, part: float) -> tuple[float, float]:
+    """Return an axis's ends so that the peak is at a part of its height."""
+    limit = peak / part if peak > 0 else 1.0
     return -limit, limit
 
 
@@ -65,16 +66,16 @@ def _waveforms(axes: list[Axes], trace: Trace) -> None:
         left.plot(milliseconds, trace.volts[:, element], color=_VOLTS, **_STYLE)
         right.plot(milliseconds, trace.amps[:, element], color=_AMPS, **_STYLE)
         _dress(left, "")
-        left.set_ylim(*_limits(v_peak))
-        right.set_ylim(*_limits(i_peak))
+        left.set_ylim(*_limits(v_peak, _V_PART))
+        right.set_ylim(*_limits(i_peak, _I_PART))
         left.set_xlim(0, max(milliseconds[-1], 1.0))
         left.set_xlabel(f"time from {trace.wave_s[0]:.4g} s on, ms", fontsize=9)
         of = f" of {elements}" if elements > shown else ""
         left.set_title(f"element {element + 1}{of}" if elements > 1 else "waveforms", fontsize=9, loc="left")
         left.yaxis.set_major_formatter(EngFormatter("V"))
         right.yaxis.set_major_formatter(EngFormatter("A"))
-        left.tick_params(axis="y", colors=_VOLTS, labelleft=element == 0)
-        right.tick_params(axis="y", colors=_AMPS, labelsize=8, labelright=element == shown - 1)
+        left.tick_params(axis="y", colors=_VOLTS)
+        right.tick_params(axis="y", colors=_AMPS, labelsize=8)
         right.spines[:].set_visible(False)
 
 
@@ -117,13 +118,13 @@ def _pulses(axes: Axes, trace: Trace, figures: Figures) -> None:
     config = figures.config
     rows = [
         *(
-            (f"output_{name}", f"Output {name}\n{energy(config.pulse_wh * name // 10)}", _count(count, "pulse"))
-            for name, count in figures.pulses.items()
+            (f"output_{name}", f"Output {name}\n{energy(config.pulse_wh * name // 10)}", count(done, "pulse"))
+            for name, done in figures.pulses.items()
         ),
-        ("counter", f"Counter\n{energy(config.counter_wh)}", _count(figures.counts, "count")),
-        ("test", f"Test\nKh {energy(config.test_kh_wh)}", _count(len(trace.edges["test"][0]), "edge")),
+        ("counter", f"Counter\n{energy(config.counter_wh)}", count(figures.counts, "count")),
+        ("test", f"Test\nKh {energy(config.test_kh_wh)}", count(len(trace.edges["test"][0]), "edge")),
     ]
-    for row, (output, _, count) in enumerate(rows):
+    for row, (output, _, done) in enumerate(rows):
         times, before = trace.edges[output]
         base = len(rows) - 1 - row
         levels = (np.arange(len(times) + 1) + before) % 2
@@ -135,7 +136,7 @@ def _pulses(axes: Axes, trace: Trace, figures: Figures) -> None:
             axes.fill_between(at, base, height, step="post", color=_PULSES, alpha=0.2, linewidth=0)
             axes.step(at, height, where="post", color=_PULSES, linewidth=1.0 if len(times) < _EDGES_MAX / 4 else 0.5)
         axes.annotate(
-            count, (1.008, base + _PULSE_HEIGHT / 2), xycoords=("axes fraction", "data"), fontsize=8, va="center",
+            done, (1.008, base + _PULSE_HEIGHT / 2), xycoords=("axes fraction", "data"), fontsize=8, va="center",
             annotation_clip=False,
         )  # fmt: skip
     axes.set_ylim(-0.2, len(rows) - 0.15)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from blondel.host.measure import ElementFigures, Figures
+from blondel.host.words import count, quantity
 
 __all__ = ["energy", "energy_unit", "report"]
 
@@ -63,20 +64,20 @@ def _flags(figures: Figures) -> str:
 def report(figures: Figures) -> str:
     """Return the figures of a run as text."""
     config = figures.config
-    volts = f"{config.line.v_min:g}–{config.line.v_max:g} V {config.line.hertz} Hz"
+    volts = f"{config.line.v_min:.10g}–{config.line.v_max:.10g} V {config.line.hertz} Hz"
     pulses = "   ".join(
-        f"Output {name}: {count} × {energy(config.pulse_wh * name // 10)}" for name, count in figures.pulses.items()
+        f"Output {name}: {done} × {energy(config.pulse_wh * name // 10)}" for name, done in figures.pulses.items()
     )
     if figures.bit_exact:
-        engines = f"golden model and RTL agree bit for bit in {figures.settle_frames + figures.frames} frames"
+        engines = f"golden model and RTL agree bit for bit in {count(figures.settle_frames + figures.frames, 'frame')}"
     else:
         engines = f"{figures.engine} engine alone"
     # Three digits, and no exponent.
     speed = f"{float(f'{figures.real_time_factor:.3g}'):g}"
     lines = [
-        f"{config.model or 'Custom meter'}: {config.elements} element{'s'[: config.elements > 1]}, "
-        f"{config.class_amps:g} A, {volts}, {config.sample_rate_hz:g} samples/s, {config.sample_bits} bits",
-        f"{figures.seconds:g} s ({figures.frames} frames), after {figures.settle_s:g} s of settling",
+        f"{config.model or 'Custom meter'}: {count(config.elements, 'element')}, "
+        f"{quantity(config.class_amps, 'A')}, {volts}, {config.sample_rate_hz:g} samples/s, {config.sample_bits} bits",
+        f"{figures.seconds:g} s ({count(figures.frames, 'frame')}), after {figures.settle_s:g} s of settling",
         "",
         *_energies(figures),
         "",

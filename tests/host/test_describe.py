@@ -46,6 +46,13 @@ def test_the_texts_are_translated(lang):
     assert same <= {"terminal_heading", "temperature_value", "test_scale_value", "window_scale_value"}, same
 
 
+def test_french_terms():
+    lines = [line.split("  ") for line in sheet("MSNCT-1SC", lang="fr").splitlines()]
+    rows = {row[1]: row[-1].strip() for row in lines if len(row) > 2}
+    assert rows["Caractéristiques"] == "isolées, commun négatif ; absorbent 50 mA, 40 V"
+    assert rows["Éléments de mesure"] == "1 (un élément)"
+
+
 @pytest.mark.parametrize("lang", TEXTS)
 @pytest.mark.parametrize("line_hz", LINES)
 @pytest.mark.parametrize("model", [str(model) for model in ModelNumber.all()])
@@ -107,7 +114,7 @@ def test_the_scales_are_the_configuration_s():
     assert f"{config.v_lsb * 1e3:.2f} mV per LSB" in scales
     assert f"{config.i_lsb * 1e3:.3f} mA per LSB" in scales
     assert f"{float(config.quantum_wh):g} Wh per count, {config.register_bits} bits" in scales
-    assert f"{config.settle_s:.2f} s until" in scales
+    assert f"{config.settle_s:.4g} s until" in scales
     mantissa, exponent = f"{float(config.product_wh):.3e}".split("e")
     digits = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     assert f"{mantissa.rstrip('0')} × 10{digits} Wh per LSB, accumulated in {config.accumulator_bits} bits" in scales

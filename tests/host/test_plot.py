@@ -65,6 +65,20 @@ def test_what_is_drawn_is_what_was_measured(dual):
     assert pulses.get_xlim() == (0, 20)
 
 
+def test_a_current_in_phase_does_not_hide_its_voltage():
+    figure = draw(measured(amps=(80, 20), seconds=2.0))
+    figure.draw_without_rendering()
+    waves = [figure.axes[n] for n in (0, 1, 5, 6)]
+    volts, amps = ([np.abs(each.get_lines()[0].get_ydata()).max() / each.get_ylim()[1] for each in pair]
+                   for pair in (waves[:2], waves[2:]))  # fmt: skip
+    assert max(amps) / max(volts) == pytest.approx(0.75, abs=0.02)
+    assert max(volts) <= 0.95
+    # Each panel has the ticks' labels of its volts and of its amps.
+    for each, unit in zip(waves, "VVAA", strict=True):
+        labels = [label.get_text() for label in each.get_yticklabels() if label.get_visible()]
+        assert len([label for label in labels if label.endswith(unit)]) >= 3
+
+
 @pytest.mark.parametrize(("suffix", "signature"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".PDF", b"%PDF")])
 def test_kinds_of_files(dual, tmp_path, suffix, signature):
     path = tmp_path / f"run{suffix}"

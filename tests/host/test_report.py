@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blondel.hdl.config import MeterConfig
+from blondel.hdl.config import Line, MeterConfig
 from blondel.host.measure import ElementFigures, Figures
 from blondel.host.report import energy, energy_unit, report
 
@@ -54,6 +54,15 @@ def test_the_rest_is_said():
     assert alone[-1] == "engines  rtl engine alone, 12.3 × real time"
     fast = report(figures([FIRST, SECOND], TOTAL, real_time_factor=8612.3))
     assert fast.endswith(", 8610 × real time\n")
+
+
+def test_one_is_not_many_and_large_ratings_have_no_exponent():
+    config = MeterConfig(line=Line(50, 1_800_000, 2_200_000), class_amps=20_000, v_full_scale=5e6, pulse_wh=10**6,
+                         counter_wh=10**7)  # fmt: skip
+    lines = report(figures([FIRST], FIRST, config, settle_frames=0, frames=1)).splitlines()
+    assert lines[0].startswith("Custom meter: 1 element, 20 kA, 1800000–2200000 V 50 Hz")
+    assert "(1 frame), after 0 s" in lines[1]
+    assert "bit for bit in 1 frame," in lines[-1]
 
 
 def test_flags_are_named_with_their_elements():

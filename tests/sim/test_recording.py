@@ -282,7 +282,7 @@ def test_damage_raises_nothing_else(tmp_path, name):
      ("time,v,i\n0,1,2\n1,2,3,4\n", ["line 3 has 4 cells"]),
      ("time,v,i\n0,1,2\n1,nan,3\n", ["its voltage is nan at sample 1"]),
      ("time,v,i\n0,1,2\n1,2,inf\n", ["its current is inf at sample 1"]),
-     ("time,i\n0,1\n", ["has no voltage among its columns time, i", "volts or voltage, or choose one with --v-channel"]),
+     ("time,i\n0,1\n", ["has no voltage among its columns time, i", "voltage, or choose one with --v-channel"]),
      ("time,v,current (W)\n0,1,2\n1,2,3\n", ["its current channel current is in W", "units are A, mA, kA, amps"]),
      ("time,v (MV),i\n0,1,2\n1,2,3\n", ["its voltage channel v is in MV"]),
      ("v,i\n1,2\n", ["has no sample rate: its columns are v, i", "add a column time or fs, or a first line # fs"]),
