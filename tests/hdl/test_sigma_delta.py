@@ -18,6 +18,7 @@ from blondel.hdl.config import ConfigError, MeterConfig
 from blondel.hdl.frontend.sigma_delta import AD7403, AMC1306X05, AMC1306X25, SigmaDelta, Sinc3
 from blondel.sim.afe.modulator import Fault, Modulator
 from blondel.sim.golden.frame import Frame as GoldenFrame
+from blondel.sim.golden.meter import GoldenMeter
 from blondel.sim.golden.sigma_delta import SigmaDelta as GoldenSigmaDelta
 
 
@@ -345,6 +346,28 @@ def test_scales_make_codes_into_volts_and_amps():
     volts, amps = np.sqrt(np.mean((whole - whole.mean(axis=0)) ** 2, axis=0)) * [config.v_lsb, config.i_lsb]
     assert abs(volts / 240 - 1) <= 2e-5
     assert abs(amps / 100 - 1) <= 2e-5
+
+
+@pytest.mark.parametrize("amps", [100.0, 1.0])
+def test_a_load_is_metered(amps):
+    """120 V at half the power factor, lagging, by modulators with a part's noise: twelve cycles' energy."""
+    config = MeterConfig.for_model("MSNCT-1SC", offset_tracking=False)
+    filter_ = Sinc3.for_clock(config, 24e6, 1500, v_peak=400.0, i_peak=200.0)
+    modulators = Modulator(AMC1306X25, 2, noise_v=150e-6)
+    twin, meter = GoldenSigmaDelta(filter_), GoldenMeter(filter_.config)
+    watt_hours = []
+    for start, clocks in ((0, 600_000), (600_000, 2_400_000)):
+        angle = 2 * np.pi * 60 / 12e6 * (start + np.arange(clocks))
+        volts = np.stack([120 * np.sin(angle) / 400, amps * np.sin(angle - np.pi / 3) / 200], axis=1)
+        meter.next(*twin.next(modulators.next(0.32 * math.sqrt(2) * volts)))
+        pending, delivered, received = meter.state().energy[0, 1:].tolist()
+        counts = delivered[1] - received[1] + pending[1]
+        energy = pending[0] + delivered[0] - received[0] + counts * filter_.config.quantum
+        watt_hours.append(float(energy * filter_.config.product_wh))
+    # 1600 frames between the two, in which the noise that passes the filter averages out.
+    noise = 150e-6 * math.sqrt((boxes(1500) ** 2.0).sum()) / 1500**3
+    bound = 2e-6 + 4 * noise / (0.32 * amps / 200) / 0.5 / math.sqrt(1600)
+    assert watt_hours[1] - watt_hours[0] == pytest.approx(120 * amps / 2 * 0.2 / 3600, rel=bound)
 
 
 def test_clipping_reaches_the_frame():
