@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from amaranth.build import Pins, Subsignal
 from amaranth.hdl import Fragment
@@ -11,7 +13,6 @@ from blondel.boards.board import TERMINALS
 from blondel.boards.top import FRONT_ENDS, Device
 from blondel.hdl.config import MeterConfig
 
-DUAL = MeterConfig.for_model("MDNCT-2SC")
 CLOCKS_HZ = {"icebreaker": 12e6, "upduino-v3": 12e6, "hx8k-b-evn": 12e6, "tinyfpga-bx": 16e6, "icestick": 12e6}
 DEVICES = {
     "icebreaker": "iCE40UP5K", "upduino-v3": "iCE40UP5K", "hx8k-b-evn": "iCE40HX8K", "tinyfpga-bx": "iCE40LP8K",
@@ -71,13 +72,38 @@ def test_no_pin_is_used_twice(board):
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
-def test_the_device_elaborates(board, front_end):
-    signals = FRONT_ENDS[front_end].signals(DUAL)
-    if not set(signals) <= set(board.converters.get(front_end, {})):
-        pytest.skip("the front end does not fit the board")
-    platform = board.make_platform(front_end, signals)
-    fragment = Fragment.get(Device(board, DUAL, front_end), platform)
+@pytest.mark.parametrize("model", ["MSNCT-1SC", "MDNCT-2SC"])
+@pytest.mark.parametrize("line", [60, 50])
+def test_the_device_elaborates(board, front_end, model, line):
+    config = FRONT_ENDS[front_end].configure(MeterConfig.for_model(model, line), board.clock_hz)
+    assert abs(config.sample_rate_hz - 8000) < 250
+    platform = board.make_platform(front_end, FRONT_ENDS[front_end].signals(config))
+    fragment = Fragment.get(Device(board, config, front_end), platform)
     names = {name for _, name, _ in fragment.subfragments}
     assert {"front_end", "meter"} | {f"pin_{name}" for name in board.terminals} <= names
     assert {f"lamp_{name}" for name in board.lamps} <= names
     assert ("rgb_lamps" in names) == bool(board.rgb_lamps)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "boards.md").read_text()
+#: What the page calls each terminal, and each of a converter's signals.
+NAMES = {
+    "output_10": "Output 10", "output_100": "Output 100", "output_1000": "Output 1000", "test": "test pulse",
+    "counter": "counter drive", "no_load": "no load",
+}  # fmt: skip
+SIGNALS = {"cs": "CS", "din": "DIN", "dout": "DOUT", "sclk": "SCLK", "drdy": "DRDY", "reset": "SYNC/RESET"}
+
+
+def test_the_page_has_the_board_s_wiring(board):
+    section = PAGE.split(f"\n## {board.title}\n")[1].split("\n## ")[0]
+    assert f"`--board {board.name}`" in section
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    shown = {row[0]: row[1:] for row in rows}
+    pins = board.platform()._conn_pins
+    for name, pin in board.terminals.items():
+        place, fpga_pin, light = shown[NAMES.get(name, name)]
+        assert (place.split()[-1], fpga_pin) == (pin.split(":")[1], pins[pin])
+        assert bool(light) == (name in board.lamps or name in board.rgb_lamps)
+    for name, pin in board.converters["ads131m"].items():
+        place, fpga_pin = shown[f"ADS131M {SIGNALS[name]}"]
+        assert (place.split()[-1], fpga_pin) == (pin.split(":")[1], pins[pin])
