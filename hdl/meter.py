@@ -22,7 +22,16 @@ from blondel.hdl.outputs.counter import CounterDrive
 from blondel.hdl.outputs.indicators import Indicators
 from blondel.hdl.outputs.pulses import PulseOutputs
 
-__all__ = ["Meter"]
+__all__ = ["Meter", "frame_clocks"]
+
+
+def frame_clocks(config: MeterConfig) -> int:
+    """Return the clocks that the core takes for a frame where frames come without a pause.
+
+    The phase stage's for every channel, and one; at a window's end a few more. The clock has to be at
+    least as many times the sample rate.
+    """
+    return config.channels * (Phase.latency + 1) + 1
 
 
 class Meter(wiring.Component):

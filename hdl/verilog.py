@@ -12,12 +12,14 @@ from amaranth.lib.wiring import In, Out
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.link.registers import Block, RegisterSignature, index_bits
-from blondel.hdl.meter import Meter
+from blondel.hdl.meter import Meter, frame_clocks
 
 __all__ = ["MODULE_NAME", "Core", "convert", "instantiation_template", "use_builtin_yosys"]
 
 #: Name of the generated module.
 MODULE_NAME = "blondel_meter"
+#: Verilator's warnings about style that Yosys does not write: widths made explicit, a default in each case.
+_LINT = ("WIDTH", "CASEINCOMPLETE")
 
 
 def use_builtin_yosys() -> None:
@@ -71,7 +73,7 @@ def ports(config: MeterConfig) -> list[tuple[str, wiring.Flow, int, str]]:
         ("sample_data", In, bits, "two's complement: voltage, then current, of element 0, 1, ..."),
         ("sample_ok", In, 1, "0: the sample is bad, its whole frame is counted as lost and not metered"),
         ("sample_last", In, 1, "the last sample of a frame"),
-        ("sample_ready", Out, 1, "the sample is taken at this clock edge"),
+        ("sample_ready", Out, 1, "the sample is taken at this clock edge; 0 while two frames wait"),
         ("register_valid", In, 1, "an access; keep it, with the next three, until register_ready"),
         ("register_address", In, index_bits(config) + 5, "block, record, word: see the table below"),
         ("register_write", In, 1, "1: write, 0: read"),
@@ -102,18 +104,23 @@ def instantiation_template(config: MeterConfig) -> str:
 
 def _header(config: MeterConfig) -> str:
     kind = f"model {config.model}" if config.model else "custom"
+    elements = "1 element" if config.elements == 1 else f"{config.elements} elements"
+    clocks = frame_clocks(config)
     rows = [("clk", "input", 1, "clock"), ("rst", "input", 1, "synchronous reset, active high")]
     rows += [(name, "input" if flow is In else "output", width, what) for name, flow, width, what in ports(config)]
     lsb = float(config.product_wh)
     bits = index_bits(config)
     text = [
-        f"Blondel electricity meter core, {kind}: {config.elements} element(s), {config.class_amps:g} A,",
+        f"Blondel electricity meter core, {kind}: {elements}, {config.class_amps:g} A,",
         f"{config.line.v_min:g}-{config.line.v_max:g} V {config.line.hertz} Hz, {config.sample_rate_hz:g} frames/s.",
         "Generated; do not edit. BSD-2-Clause. Not a certified instrument.",
         "",
         f"Voltage: {config.v_full_scale:g} V peak, current: {config.i_full_scale:g} A peak, at full scale.",
         f"Energy: 1 LSB of an accumulator = {lsb:.9e} Wh;",
         f"1 count of a register = {float(config.quantum_wh):g} Wh = {config.quantum} LSB.",
+        f"A frame takes {clocks} clocks, and a few more once a second: clk has to be faster than",
+        f"{clocks * config.sample_rate_hz / 1e6:.3g} MHz.",
+        "With Icarus Verilog use -g2005: under -g2012 combinational blocks wait for a first change.",
         "",
         "Ports:",
         *(f"  {name:<16} {way:<6} {width:>2}  {what}" for name, way, width, what in rows),
@@ -129,7 +136,7 @@ def _header(config: MeterConfig) -> str:
         f"  {Block.FRAMES} frames   index 0: accumulator = valid frames, count = lost frames",
         f"  {Block.PULSES} pulses   index 0: accumulator = ticks waiting, count = half pulses; 1: test pulse",
         f"  {Block.COUNTER} counter  index 0: accumulator = counts waiting, count = counts driven",
-        f"  {Block.STATUS} status   index element: count = no_load, overrange, reversed, voltage;",
+        f"  {Block.STATUS} status   index element: count bit 0 = voltage, 1 = reversed, 2 = overrange, 3 = no_load;",
         f"             index {config.elements}: accumulator bit 0 = freeze, count bit 0 = queued;",
         "             writing it clears the sticky flags",
         "",
@@ -155,4 +162,5 @@ def convert(config: MeterConfig) -> str:
     """
     use_builtin_yosys()
     body = verilog.convert(Core(config), name=MODULE_NAME, emit_src=False, strip_internal_attrs=True)
-    return f"{_header(config)}\n\n{body}"
+    off, on = ("\n".join(f"/* verilator lint_{way} {name} */" for name in _LINT) for way in ("off", "on"))
+    return f"{_header(config)}\n\n{off}\n{body}{on}\n"

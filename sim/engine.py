@@ -130,11 +130,13 @@ class State:
     def delivered_received(self, element: int) -> tuple[int, int]:
         """Return an element's delivered and received energy, in LSB.
 
-        What is pending counts for the direction in which it would be committed, so that delivered less
-        received is the net energy less what the no-load gate withheld.
+        What a loaded element has pending counts for the direction in which it would be committed, so that
+        delivered less received is its net energy less what the no-load gate withheld. What an element
+        that is not loaded has pending counts for neither.
         """
-        pending = int(self.energy[element, Record.PENDING, 0])
-        received_now = bool(self.energy[element, Record.GATE, 1] >> 2 & 1)
+        flags = int(self.energy[element, Record.GATE, 1])
+        loaded, received_now = flags & 1, flags >> 2 & 1
+        pending = int(self.energy[element, Record.PENDING, 0]) if loaded else 0
         delivered = self._committed(element, Record.DELIVERED)
         received = self._committed(element, Record.RECEIVED)
         if received_now:

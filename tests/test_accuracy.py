@@ -79,6 +79,29 @@ def test_error_on_recordings(name, part_of_full_scale):
     assert abs(figures.total.error_ppm) <= 10
 
 
+def test_recordings_through_both_engines():
+    """All that fit one meter's sample rate at once, an element each: the engines agree in every integer."""
+    if not RECORDINGS.is_dir():
+        pytest.skip(f"no recordings at {RECORDINGS}")
+    groups = {}
+    for path in sorted(RECORDINGS.glob("*.npz")):
+        with np.load(path) as content:
+            groups.setdefault((float(content["fs"]), len(content["v"])), []).append(path)
+    assert len(groups) > 3
+    for (fs, length), paths in groups.items():
+        source = Recording.read(*paths, repeat=None)
+        config = MeterConfig(line=LINES[50], class_amps=100, elements=len(paths), sample_rate_hz=fs)
+        scaled = Recording(
+            0.9 * config.v_full_scale * source.volts / np.abs(source.volts).max(axis=0),
+            0.9 * config.i_full_scale * source.amps / np.abs(source.amps).max(axis=0),
+            fs,
+            repeat=None,
+        )
+        figures = measure(config, scaled, make_engines(config, "both"), settle_frames=0, frames=3 * length).figures
+        assert figures.bit_exact
+        assert figures.frames == 3 * length
+
+
 class Alternating:
     """A source whose current turns round every few whole cycles, and what was delivered and received."""
 

@@ -13,10 +13,15 @@ from vectors import BUSY, busy_frames
 
 from blondel.hdl.config import LINES, MeterConfig
 from blondel.hdl.link.registers import Block
+from blondel.hdl.meter import frame_clocks
 from blondel.hdl.model_number import ModelNumber
+from blondel.sim.afe.adc import IdealAdc
 from blondel.sim.engine import Events, Record, State, output_names
 from blondel.sim.golden.meter import GoldenMeter
 from blondel.sim.rtl.engine import RtlMeter
+from blondel.sim.source.loads import Sine
+from blondel.sim.source.mains import Mains
+from blondel.sim.source.service import Service
 
 ENGINES = {"golden": GoldenMeter, "rtl": RtlMeter}
 MODELS = [str(model) for model in ModelNumber.all()]
@@ -190,6 +195,29 @@ def test_calibration_words_can_be_read_through_the_register_port():
         assert rtl.read_record(Block.GAIN, channel)[0] == BUSY.gain_word(channel)
 
 
+def test_what_is_below_the_starting_load_is_not_metered():
+    """A milliamp for so long that the gate withholds quanta: nothing is delivered, and nothing comes back."""
+    config = MeterConfig.for_model("MSNCT-1SC", sample_rate_hz=400.0)
+    source = Service(Mains(volts=120.0, hertz=60.0), [[Sine(0.001)]], sample_rate_hz=400.0)
+    seconds = 20_000
+    codes = IdealAdc(config, seed=SEED).codes(0, *source.samples(0, 400 * seconds))
+    meter = GoldenMeter(config)
+    for part in np.array_split(codes, 50):
+        meter.next(part)
+        assert meter.state().delivered_received(0) == (0, 0)
+    assert meter.state().energy[0, Record.PENDING, 1] > 0, "quanta must have been withheld"
+    assert float(meter.state().net(0) * config.product_wh) == pytest.approx(0.12 * seconds / 3600, rel=1e-3)
+
+
+def test_a_frame_takes_the_clocks_that_the_core_says():
+    frames, _ = busy_frames(BUSY, 1000)
+    rtl = RtlMeter(BUSY)
+    before = rtl.clocks
+    rtl.next(frames)
+    # Beside them, the first frame's way through the pipeline, and a few clocks at each window's end.
+    assert 0 <= rtl.clocks - before - len(frames) * frame_clocks(BUSY) < 200
+
+
 def test_shapes_are_checked():
     rtl = RtlMeter(BUSY)
     with pytest.raises(ValueError, match=r"frames has shape \(5, 3\); allowed: \(any, 4\)"):
@@ -228,6 +256,8 @@ def test_state_gives_back_what_is_pending():
     energy[0, Record.PENDING] = -4, 1
     state = State(config, energy, np.zeros((3, 2), np.int64))
     assert state.net(0) == 10 + 2 * config.quantum - 4 + config.quantum
+    assert state.delivered_received(0) == (10 + 2 * config.quantum, 0), "not loaded: what is pending is not metered"
+    energy[0, Record.GATE, 1] = 0b001
     assert state.delivered_received(0) == (6 + 2 * config.quantum, 0)
     energy[0, Record.DELIVERED] = 1, 0
     assert state.delivered_received(0) == (0, 3)
