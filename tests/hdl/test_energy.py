@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 from energy_scales import EnergyScales
-from harness import plain, rng, run_stage, valid_never_waits_for_ready
+from harness import rng, run_stage, valid_never_waits_for_ready
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -351,7 +351,7 @@ async def read_record(ctx, stage, index):
 @pytest.mark.parametrize("throttled", [False, True], ids=["full speed", "throttled"])
 def test_reads_under_way_are_of_one_frame(config, throttled):
     """Whole sets of records, frozen and not, while frames come as fast as they can."""
-    products, ok, window = stimulus(config, 160, f"reads {config.elements} {throttled}")
+    products, ok, window = stimulus(config, 220, f"reads {config.elements} {throttled}")
     pause = rng("pauses")
     stage = Energy(config)
     finished = [0]
