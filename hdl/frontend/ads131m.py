@@ -14,6 +14,7 @@ from amaranth.lib import io, stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
+from amaranth.utils import bits_for
 
 from blondel.hdl.config import ConfigError, MeterConfig
 from blondel.hdl.items import sample_item
@@ -257,16 +258,18 @@ class Ads131m(wiring.Component):
         m.d.comb += run.eq(step == last_step)
 
         # Time: half a period deaf after a conversion, then a tick, which is a lost instant, at the end of each period.
-        timer = Signal(range(self._period), init=self._period - 1)
+        # The timer is over when it has wrapped: no wide comparison.
+        timer = Signal(bits_for(self._period) + 1, init=self._period - 2)
+        over = timer[-1]
         deaf, lost = Signal(), Signal()
         begin, waiting, tick = Signal(), Signal(), Signal()
-        m.d.comb += tick.eq((timer == 0) & ~deaf & ~lost & waiting & ~begin)
+        m.d.comb += tick.eq(over & ~deaf & ~lost & waiting & ~begin)
         with m.If(begin):
-            m.d.sync += [timer.eq(self._period // 2 - 1), deaf.eq(1)]
-        with m.Elif(timer != 0):
+            m.d.sync += [timer.eq(self._period // 2 - 2), deaf.eq(1)]
+        with m.Elif(~over):
             m.d.sync += timer.eq(timer - 1)
         with m.Elif(deaf | tick):
-            m.d.sync += [timer.eq(self._period - 1), deaf.eq(0)]
+            m.d.sync += [timer.eq(self._period - 2), deaf.eq(0)]
         # Ticks of the reset, then instants since the initialization.
         count = Signal(range(max(self._reset_ticks, self._settle_ticks) + 1))
         settled = Signal()

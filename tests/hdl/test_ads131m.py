@@ -143,7 +143,7 @@ class Bench:
             while True:
                 if self.ready is not None:
                     ctx.set(dut.o.ready, 0)
-                    await ctx.tick().repeat(self.ready.choice((0, 0, 1, 7, 60)) + 1)
+                    await ctx.tick().repeat(self.ready.choice((0, 0, 1, 7, 150)) + 1)
                     ctx.set(dut.o.ready, 1)
                     payload, now = await ctx.tick().sample(dut.o.payload, clock).until(dut.o.valid)
                 else:
@@ -244,13 +244,14 @@ def test_samples_of_every_conversion(name, monkeypatch):
     assert chip.crc_errors == 0
 
 
-@pytest.mark.parametrize("osr", [64, 128, 1024, 8192])
+@pytest.mark.parametrize("osr", [64, 128, 512, 8192])
 def test_nothing_is_metered_before_the_filter_has_settled(osr):
-    bench = Bench(1, "ADS131M02", osr=osr)
-    bench.run(instants=bench.dut._reset_ticks + bench.dut._settle_ticks + 14).check(restarts=0)
+    """With a fast clock, so that the initialization is short; the conversions begin with it."""
+    bench = Bench(1, "ADS131M02", osr=osr, clocks=1000 if osr > 64 else 700)
+    bench.run(instants=bench.dut._reset_ticks + bench.dut._settle_ticks + 8).check(restarts=0)
 
 
-@pytest.mark.parametrize("name", ["M02", "two M02"])
+@pytest.mark.parametrize("name", ["M04", "two M02"])
 def test_consumer_that_is_not_always_ready(name):
     """Samples wait, and do not change meanwhile; SCLK pauses where it must."""
     bench = Bench(**SHAPES[name], clocks=500, ready=rng(f"ads131m {name}"))
@@ -319,7 +320,7 @@ def test_every_bit_of_a_frame():
 @pytest.mark.parametrize(
     "trouble",
     [
-        faults(flip={5, 30, 31, 70}),
+        faults(flip={30, 31, 70}),
         after(lambda bench: bench.chips[-1].reset()),
         after(lambda bench: bench.chips[-1].registers.update({model.GAIN1: 0})),
         after(lambda bench: bench.chips[-1].registers.update({model.CLOCK: 0x0102})),
@@ -382,7 +383,7 @@ def test_trouble_that_stays(name, trouble):
         note("over", faults(instants=38, **over)),
         note("again", faults(instants=16, **trouble)),
         note("at last", faults(instants=38, **over)),
-        instants=16,
+        instants=24,
     )
     assert seen["over"][1] == 0
     assert seen["again"][1] > 5
