@@ -6,8 +6,11 @@ import errno
 import json
 import os
 import shutil
+import signal
 import stat
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -183,6 +186,23 @@ def test_a_full_disk_is_said(capsys, tmp_path, tools, monkeypatch):
     err = refused(capsys, "build", *PLAYBACK, "-o", tmp_path / "out", "--toolchain", "native")
     assert err == f"blondel: error: cannot write {tmp_path / 'out'}: No space left on device\n"
     assert not any(name.endswith(".bin") for name in built(tmp_path))
+
+
+def test_interrupted_tools_are_stopped(tmp_path, tools):
+    started, survived = tmp_path / "started", tmp_path / "survived"
+    script(tmp_path / "tools" / "yosys", f"touch {started}; sleep 3; touch {survived}")
+    code = "import sys; from blondel.host.cli import main; sys.exit(main())"
+    args = ["build", *PLAYBACK, "-o", str(tmp_path / "out"), "--toolchain", "native"]
+    process = subprocess.Popen([sys.executable, "-c", code, *args], stderr=subprocess.PIPE)
+    while not started.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, b"blondel: error: interrupted\n")
+    assert built(tmp_path) == []
+    time.sleep(3.5)
+    assert not survived.exists()
 
 
 def test_too_few_clocks_are_said(capsys, tmp_path, tools, monkeypatch):
