@@ -7,11 +7,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
 from amaranth.sim import Simulator
 from harness import rng
 
 from blondel.hdl.config import ConfigError, MeterConfig
 from blondel.hdl.frontend.playback import DIVISOR_MAX, Playback, PlaybackLoad, PlaybackTables
+from blondel.hdl.link.registers import Block, register_address
+from blondel.hdl.meter import Meter
 from blondel.sim.engine import Record
 from blondel.sim.golden.meter import GoldenMeter
 from blondel.sim.golden.playback import Playback as GoldenPlayback
@@ -127,6 +131,36 @@ def test_meter_registers_what_is_played():
         delivered.append(int(count) * SINGLE.quantum + int(rest))
     played = PlaybackTables(SINGLE, load).watts * seconds / 3600
     assert float((delivered[1] - delivered[0]) * SINGLE.product_wh) == pytest.approx(played, rel=1e-5)
+
+
+def test_core_meters_what_is_played():
+    """The core behind its front end, against both golden twins, with just the clocks that it needs."""
+    config, frames, clocks = DUAL.with_changes(sample_rate_hz=8000), 100, 40
+    m = Module()
+    m.submodules.playback = playback = Playback(config, clocks * config.sample_rate_hz, LEADING)
+    m.submodules.meter = meter = Meter(config)
+    wiring.connect(m, playback.o, meter.samples)
+    read = []
+
+    async def bench(ctx):
+        for _ in range(frames):
+            await ctx.tick().until(meter.frame)
+        port = meter.registers
+        ctx.set(port.valid, 1)
+        for word in (0, 1):
+            ctx.set(port.address, register_address(config, Block.ENERGY, 4 + Record.PENDING, word))
+            (value,) = await ctx.tick().sample(port.rdata).until(port.ready)
+            read.append(value)
+
+    sim = Simulator(m)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+    golden = GoldenMeter(config)
+    golden.next(GoldenPlayback(config, LEADING).next(frames))
+    pending = int(golden.state().energy[1, Record.PENDING, 0])
+    assert pending < 0
+    assert read[1] << 32 | read[0] == pending % (1 << 64)
 
 
 @pytest.mark.parametrize(
