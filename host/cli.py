@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from blondel.hdl.config import LINE_FREQUENCY_RANGE_HZ, LINES, ConfigError, MeterConfig
 from blondel.hdl.model_number import ModelNumber
-from blondel.host.describe import RATED_MAX, describe
+from blondel.host.describe import RATED_MAX, describe, indicated_amps
 from blondel.host.files import OutputError, check_writable, write_whole
 from blondel.host.texts import TEXTS
+from blondel.host.words import count, quantity
 
 if TYPE_CHECKING:
     from blondel.boards.board import Board
@@ -33,6 +35,8 @@ T = TypeVar("T")
 OK, FAILED, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 #: Longest run, in s: three years.
 SECONDS_MAX = 1e8
+#: A voltage further outside the model's line, as a part of its ends, is not meant for that model.
+FAR_OUTSIDE = 0.2
 
 
 class InputError(Exception):
@@ -70,17 +74,27 @@ def _number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = math.nan
+        raise ValueError(f"{text!r} is not a number") from None
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is not a number")
+        raise ValueError(f"{text!r} is not a finite number")
     return value
 
 
-def _bounded(low: float, high: float, unit: str = "") -> Callable[[str], object]:
+def _factor(text: str) -> float:
+    value = _number(text)
+    if value == 0:
+        raise ValueError(f"{text} is out of range; allowed: any number but 0")
+    return value
+
+
+def _bounded(low: float, high: float, unit: str = "", *, above: bool = False) -> Callable[[str], object]:
+    """Return what parses a number from ``low`` on, or ``above`` it."""
+    allowed = f"more than {low:g}, up to {high:,.10g}{unit}" if above else f"{low:g} to {high:,.10g}{unit}"
+
     def parse(text: str) -> float:
         value = _number(text)
-        if not low <= value <= high:
-            raise ValueError(f"{text} is out of range; allowed: {low:g} to {high:g}{unit}")
+        if not low <= value <= high or (above and value == low):
+            raise ValueError(f"{text} is out of range; allowed: {allowed}")
         return value
 
     return _argument(parse)
@@ -139,8 +153,7 @@ def _add_measurement(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--settle", metavar="S", type=_bounded(0, SECONDS_MAX, " s"),
-        help="seconds metered before the figures start; default: what the offset tracking needs, 16 windows "
-        "of about a second",
+        help="seconds metered before the figures start; default: what the offset tracking needs",
     )  # fmt: skip
     parser.add_argument("--seed", metavar="N", type=_whole(0, 2**63), default=1, help="of all randomness; default 1")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -210,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = add(
         "run", _run, "meter a simulated load",
-        epilog="A negative current is a CT turned round; write --amps=-5,10 where the first is negative.",
+        epilog="A negative current is a CT turned round.",
     )  # fmt: skip
     _add_model(command)
     command.add_argument("--volts", metavar="V", type=_argument(_number), help="line to neutral, rms; default nominal")
@@ -224,14 +237,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--household", action="store_true", help="a household's appliances in place of --amps, --pf")
     command.add_argument(
-        "--seconds", metavar="S", type=_bounded(0, SECONDS_MAX, " s"), default=60.0, help="after settling; default 60"
-    )
+        "--seconds", metavar="S", type=_bounded(0, SECONDS_MAX, " s", above=True), default=60.0,
+        help="after settling; default 60",
+    )  # fmt: skip
     _add_samples(command)
     _add_measurement(command)
 
     command = add(
         "replay", _replay, "meter recorded waveforms",
-        epilog="A negative --i-scale turns the CT round: --i-scale=-1.",
+        epilog="A negative --i-scale turns the CT round.",
     )  # fmt: skip
     command.add_argument(
         "files", metavar="FILE", type=Path, nargs="+", help="NPZ, CSV or COMTRADE (.cfg); one for each element"
@@ -241,8 +255,8 @@ def _parser() -> argparse.ArgumentParser:
         help="default: a model that covers the recording, else a meter made to measure",
     )  # fmt: skip
     command.add_argument("--repeat", metavar="N", type=_whole(1, 10**9), default=1, help="times to play it; default 1")
-    command.add_argument("--v-scale", metavar="X", type=_argument(_number), default=1.0, help="volts per recorded volt")
-    command.add_argument("--i-scale", metavar="X", type=_argument(_number), default=1.0, help="amps per recorded amp")
+    command.add_argument("--v-scale", metavar="X", type=_argument(_factor), default=1.0, help="volts per recorded volt")
+    command.add_argument("--i-scale", metavar="X", type=_argument(_factor), default=1.0, help="amps per recorded amp")
     for kind in ("v", "i"):
         command.add_argument(
             f"--{kind}-channel", metavar="NAME[,NAME]", type=_names,
@@ -385,7 +399,7 @@ def _run(args: argparse.Namespace) -> int:
     line = config.line
     volts = line.v_nominal if args.volts is None else args.volts
     if not line.v_min <= volts <= line.v_max:
-        raise InputError(_outside(config, volts))
+        raise InputError(f"--volts {_outside(config, volts)}")
     hertz = float(line.hertz) if args.hertz is None else args.hertz
     frames = round(args.seconds * config.sample_rate_hz)
     if frames < 1:
@@ -400,6 +414,19 @@ def _outside(config: MeterConfig, volts: float) -> str:
     return f"{volts:.6g} V is outside the model's line; allowed at {line.hertz} Hz: {line.v_min:g} to {line.v_max:g} V"
 
 
+def _check_voltages(config: MeterConfig, v_rms: Iterable[float], v_scale: float) -> None:
+    """Refuse a recording that is not meant for the model's line; warn of one that is near it."""
+    line = config.line
+    for element, volts in enumerate(v_rms, start=1):
+        if line.v_min <= volts <= line.v_max:
+            continue
+        wrong = f"element {element}: {_outside(config, volts)}"
+        if not (1 - FAR_OUTSIDE) * line.v_min <= volts <= (1 + FAR_OUTSIDE) * line.v_max:
+            fits = f"; --v-scale={v_scale * line.v_nominal / volts:.3g} would make it nominal" if volts > 0 else ""
+            raise InputError(wrong + fits)
+        _say("warning", wrong)
+
+
 def _bench(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Source:
     """Return a test bench's sines."""
     from blondel.sim.source.loads import Sine
@@ -409,6 +436,10 @@ def _bench(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: f
     amps = _for_each("--amps", args.amps or [10.0], config)
     factors = _for_each("--pf", args.pf or ["1"], config)
     _warn_of_overload(config, amps)
+    peak = math.sqrt(2) * max(map(abs, amps))
+    _warn_of_clipping(
+        "the current's", peak, config.i_full_scale, "A", f"--amps up to {config.i_full_scale / math.sqrt(2):.4g}"
+    )
     loads = [[Sine(each, factor)] for each, factor in zip(amps, factors, strict=True)]
     return Service(Mains(volts=volts, hertz=hertz), loads, sample_rate_hz=config.sample_rate_hz)
 
@@ -416,10 +447,12 @@ def _bench(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: f
 def _warn_of_overload(config: MeterConfig, amps: Iterable[float]) -> None:
     for element, each in enumerate(amps, start=1):
         if abs(each) > RATED_MAX * config.class_amps:
+            # Half a percent more for what a window can add.
+            shows = "shows" if abs(each) > indicated_amps(config) else "may show"
             _say(
                 "warning",
                 f"element {element}: {abs(each):.6g} A is more than 110 % of the {config.class_amps:g} A that "
-                f"{config.model} is rated for; it shows overrange",
+                f"{config.model} is rated for; it {shows} overrange",
             )
 
 
@@ -437,6 +470,7 @@ def _household(args: argparse.Namespace, config: MeterConfig, volts: float, hert
 def _replay(args: argparse.Namespace) -> int:
     import numpy as np
 
+    from blondel.host.report import energy
     from blondel.host.sizing import config_for, extent
     from blondel.sim.source.recording import Recording
 
@@ -446,29 +480,45 @@ def _replay(args: argparse.Namespace) -> int:
         )
     except ValueError as error:
         raise InputError(str(error)) from None
+    size = extent(recording)
+    low, high = LINE_FREQUENCY_RANGE_HZ
+    if size.fundamental_hz is not None and not low - 0.5 <= size.fundamental_hz <= high + 0.5:
+        _say(
+            "warning",
+            f"the recording's fundamental is at {size.fundamental_hz:.4g} Hz; the meter is made for {low:g} to "
+            f"{high:g} Hz: are its sample rate and its voltage channel right?",
+        )
     if args.model is None:
-        config = config_for(recording, args.bits)
+        try:
+            config = config_for(recording, args.bits)
+        except ConfigError as error:
+            raise InputError(f"no meter can be made for this recording, as --v-scale and --i-scale make it: {error}"
+                             ) from None  # fmt: skip
         if config.model is None:
             _say(
                 "note",
-                f"no model covers this recording; a meter made to measure: {config.elements} × "
-                f"{config.v_full_scale:g} V, {config.i_full_scale:g} A peak, {config.pulse_wh} Wh per pulse",
+                f"no model covers this recording; a meter made to measure: {count(config.elements, 'element')}, "
+                f"{quantity(config.v_full_scale, 'V')}, {quantity(config.i_full_scale, 'A')} peak, "
+                f"{energy(config.pulse_wh)} per pulse",
             )
     else:
-        size = extent(recording)
         config = MeterConfig.for_model(
             args.model, size.line_hz, sample_rate_hz=recording.sample_rate_hz, sample_bits=args.bits
         )
         if config.elements != recording.elements:
             raise InputError(
-                f"model {config.model} has {config.elements} elements; the recordings have {recording.elements}"
+                f"model {config.model} has {count(config.elements, 'element')}; "
+                f"the recording has {recording.elements}"
             )
+        _check_voltages(config, size.v_rms, args.v_scale)
         _warn_of_overload(config, size.i_rms)
-        for element, volts in enumerate(size.v_rms, start=1):
-            if not config.line.v_min <= volts <= config.line.v_max:
-                _say("warning", f"element {element}: {_outside(config, volts)}")
-        _warn_of_clipping("v", size.v_peak, config.v_full_scale, args.v_scale, "V")
-        _warn_of_clipping("i", size.i_peak, config.i_full_scale, args.i_scale, "A")
+        for kind, peak, full_scale, scale, unit in (
+            ("v", size.v_peak, config.v_full_scale, args.v_scale, "V"),
+            ("i", size.i_peak, config.i_full_scale, args.i_scale, "A"),
+        ):
+            if peak > full_scale:
+                fits = f"--{kind}-scale={_rounded_down(scale * full_scale / peak):.2g}"
+                _warn_of_clipping("the recording's", peak, full_scale, unit, fits)
     settle = config.frames_in(config.settle_s if args.settle is None else args.settle)
     # The settling ends where the recording begins.
     source = Recording(
@@ -477,16 +527,18 @@ def _replay(args: argparse.Namespace) -> int:
     return _measure(args, config, source, settle, args.repeat * recording.period_frames)
 
 
-def _warn_of_clipping(kind: str, peak: float, full_scale: float, scale: float, unit: str) -> None:
+def _rounded_down(value: float) -> float:
+    """Return a number with two digits and no larger magnitude."""
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    return math.copysign(math.floor(abs(value) / step) * step, value)
+
+
+def _warn_of_clipping(whose: str, peak: float, full_scale: float, unit: str, fits: str) -> None:
     if peak > full_scale:
-        # Rounded down, to two digits.
-        fits = scale * full_scale / peak
-        step = 10.0 ** (math.floor(math.log10(abs(fits))) - 1)
-        fits = math.copysign(math.floor(abs(fits) / step) * step, fits)
         _say(
             "warning",
-            f"the recording's peak of {peak:.6g} {unit} is beyond full scale, {full_scale:g} {unit}, and is clipped; "
-            f"--{kind}-scale={fits:.2g} would fit",
+            f"{whose} peak of {quantity(peak, unit)} is beyond full scale, {quantity(full_scale, unit)}, and is "
+            f"clipped; {fits} would fit",
         )
 
 
@@ -566,6 +618,17 @@ def _progress(frames: int) -> Iterator[Callable[[int], object]]:
 # ---- the command -----------------------------------------------------------------------------------
 
 
+def _with_negatives(argv: list[str]) -> list[str]:
+    """Join an option to a negative value after it, such as -5,10, which argparse would take for an option."""
+    joined: list[str] = []
+    for argument in argv:
+        if joined and re.fullmatch(r"--[a-z-]*[a-z]", joined[-1]) and re.match(r"-[.\d]", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command.
 
@@ -584,7 +647,7 @@ def main(argv: list[str] | None = None) -> int:
         # A terminal that has no Ω gets a question mark.
         sys.stdout.reconfigure(errors="replace")
     try:
-        args = _parser().parse_args(argv)
+        args = _parser().parse_args(_with_negatives(sys.argv[1:] if argv is None else argv))
         status = args.run(args)
         sys.stdout.flush()
         return status

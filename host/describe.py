@@ -9,7 +9,7 @@ from blondel.hdl.config import INDICATOR_BITS, REGISTER_LIFE_HOURS, MeterConfig
 from blondel.hdl.model_number import ModelNumber
 from blondel.host.texts import DECIMAL_MARK, TEXTS
 
-__all__ = ["RATED_MAX", "describe"]
+__all__ = ["RATED_MAX", "describe", "indicated_amps"]
 
 #: Starting load as a part of class amps (data sheet).
 STARTING_LOAD = 5e-4
@@ -133,6 +133,11 @@ def _counter(config: MeterConfig, sheet: _Sheet) -> list[tuple[str, str]]:
     ]
 
 
+def indicated_amps(config: MeterConfig) -> float:
+    """Return the current, in A rms, above which every window shows overrange."""
+    return _rms(config, config.current_high, config.i_full_scale)
+
+
 def _rms(config: MeterConfig, square_sum: int, full_scale: float) -> float:
     """Return the rms value that an indicator's sum of squares stands for."""
     return math.sqrt(square_sum / config.window_frames) / (1 << (INDICATOR_BITS - 2)) * full_scale
@@ -152,7 +157,7 @@ def _scales(config: MeterConfig, sheet: _Sheet) -> list[tuple[str, str]]:
         ("no_load_scale", {"watts": config.no_load_watts, "percent": 100 * config.no_load_fraction}),
         ("hysteresis_scale", {"wh": config.hysteresis_wh}),
         ("voltage_indicator", {"low": low, "high": high}),
-        ("current_indicator", {"high": _rms(config, config.current_high, config.i_full_scale)}),
+        ("current_indicator", {"high": indicated_amps(config)}),
         ("window_scale", {"seconds": config.window_s, "frames": config.window_frames}),
         ("settle_scale", {"seconds": config.settle_s}),
     )

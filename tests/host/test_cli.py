@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from blondel.hdl.config import MeterConfig
 from blondel.hdl.model_number import ModelNumber
 from blondel.host import cli, measure
 
@@ -111,9 +112,10 @@ def test_the_default_load_is_10_amps_at_nominal_voltage(capsys):
 
 def test_settling_is_what_the_tracking_needs_and_is_shown(capsys):
     _, out, _ = run(capsys, "run", "MSNCT-1SC", "--seconds", 1, "--engine", "golden")
-    assert "after 16.384 s of settling" in out
+    settle_s = MeterConfig.for_model("MSNCT-1SC").settle_s
+    assert f"after {settle_s:g} s of settling" in out
     _, _, err = run(capsys, "run", "MSNCT-1SC", "--seconds", 1, "--engine", "golden", "--json")
-    assert err == "blondel: note: the figures start after 16.384 s of settling\n"
+    assert err == f"blondel: note: the figures start after {settle_s:g} s of settling\n"
 
 
 def test_rate_and_bits_are_the_user_s(capsys):
@@ -141,6 +143,35 @@ def test_more_than_110_percent_is_warned_of_and_metered(capsys):
     assert note.startswith("blondel: note: ")
     assert json.loads(out)["flags"]["overrange"] == [False, True]
     assert run(capsys, "run", "MDNCT-1SC", "--amps", 110, *BRIEF)[2] == ""
+    # The flag allows half a percent more, for what a window can add.
+    assert run(capsys, "run", "MDNCT-1SC", "--amps", 110.3, *BRIEF)[2].endswith("; it may show overrange\n")
+    assert run(capsys, "run", "MDNCT-1SC", "--amps", 110.6, *BRIEF)[2].endswith("; it shows overrange\n")
+
+
+def test_a_load_that_is_clipped_is_warned_of(capsys):
+    status, _, err = run(capsys, "run", "MDNCT-1SC", "--amps", "10,-5000", *BRIEF)
+    assert status == 0
+    assert err.splitlines()[1:] == [
+        "blondel: warning: the current's peak of 7071.07 A is beyond full scale, 200 A, and is clipped; "
+        "--amps up to 141.4 would fit",
+    ]
+    assert "beyond" not in run(capsys, "run", "MDNCT-1SC", "--amps", "-141.4", *BRIEF)[2]
+
+
+def test_a_list_may_begin_with_a_negative_number(capsys):
+    arguments = ["run", "MDNCT-1SC", "--pf", "-1,0.5lag", "--amps", "-5,10", *BRIEF]
+    elements = figures(capsys, *arguments)["elements"]
+    assert [each["true_wh"] for each in elements] == pytest.approx([5 * 120 / 3600, 5 * 120 / 3600], rel=1e-3)
+    assert figures(capsys, "run", "MSNCT-1SC", "--amps", "-.5", *BRIEF)["true_wh"] == pytest.approx(-1 / 60, rel=1e-3)
+    assert "argument --amps: expected one argument" in refused(capsys, "run", "MSNCT-1SC", "--amps", "--json")
+
+
+@pytest.mark.parametrize("model", ["MSNCT-1SC", "MDNCT-2SC"])
+@pytest.mark.parametrize("seconds", ["5", "1.003"])
+def test_a_household_that_is_cut_off_within_a_cycle(capsys, model, seconds):
+    """What the run's end cuts from the mains is no DC to the truth, nor to the meter."""
+    found = figures(capsys, "run", model, "--line", 50, "--household", "--seconds", seconds, "--engine", "golden")
+    assert abs(found["error_ppm"]) < 10
 
 
 def test_json_and_plot_together(capsys, tmp_path):
@@ -156,20 +187,21 @@ def test_json_and_plot_together(capsys, tmp_path):
     (["describe", "meter"], "'blondel models' lists all"),
     (["verilog", ""], "model '' does not exist; nearest: "),
     (["replay", "x.npz", "--model", "MSNCT"], "model 'MSNCT' does not exist; nearest: MSNCT-"),
-    (["run", "MDNCT-1SC", "--volts", "230"], "230 V is outside the model's line; allowed at 60 Hz: 108 to 132 V"),
+    (["run", "MDNCT-1SC", "--volts", "230"], "--volts 230 V is outside the model's line; allowed at 60 Hz: 108 to"),
     (["run", "MDNCT-1SC", "--line", "50", "--volts", "120"], "allowed at 50 Hz: 216 to 264 V"),
-    (["run", "MDNCT-1SC", "--volts", "nan"], "argument --volts: 'nan' is not a number"),
+    (["run", "MDNCT-1SC", "--volts", "nan"], "argument --volts: 'nan' is not a finite number"),
     (["run", "MDNCT-1SC", "--line", "55"], "argument --line: invalid choice: 55"),
     (["run", "MDNCT-1SC", "--hertz", "70"], "argument --hertz: 70 is out of range; allowed: 45 to 65 Hz"),
     (["run", "MDNCT-1SC", "--amps", "ten"], "argument --amps: 'ten' is not a number"),
     (["run", "MDNCT-1SC", "--amps", "1,2,3"], "--amps has 3 values; allowed for MDNCT-1SC: 1 or 2"),
     (["run", "MSNCT-1SC", "--amps", "1,2"], "--amps has 2 values; allowed for MSNCT-1SC: 1"),
-    (["run", "MDNCT-1SC", "--amps", "inf"], "argument --amps: 'inf' is not a number"),
+    (["run", "MDNCT-1SC", "--amps", "inf"], "argument --amps: 'inf' is not a finite number"),
     (["run", "MDNCT-1SC", "--pf", "0.5"], "allowed: 0.5lag or 0.5lead"),
     (["run", "MDNCT-1SC", "--pf", "2lag"], "argument --pf: power factor is 2lag"),
     (["run", "MDNCT-1SC", "--pf", "1,1,1"], "--pf has 3 values"),
     (["run", "MDNCT-1SC", "--household", "--amps", "5"], "--household brings its own loads: leave out --amps"),
-    (["run", "MDNCT-1SC", "--seconds", "0"], "--seconds 0 is less than a sample"),
+    (["run", "MDNCT-1SC", "--seconds", "1e-5"], "--seconds 1e-05 is less than a sample"),
+    (["run", "MDNCT-1SC", "--seconds", "0"], "0 is out of range; allowed: more than 0, up to 100,000,000 s"),
     (["run", "MDNCT-1SC", "--seconds", "-1"], "argument --seconds: -1 is out of range"),
     (["run", "MDNCT-1SC", "--settle", "-1"], "argument --settle: -1 is out of range"),
     (["run", "MDNCT-1SC", "--engine", "verilator"], "argument --engine: invalid choice"),
@@ -271,7 +303,9 @@ def test_replay_takes_a_file_for_each_element(capsys, tmp_path):
     assert [each["true_wh"] for each in two["elements"]] == pytest.approx([120 * n / 7200 for n in (2, 4)])
     status, out, err = run(capsys, "replay", *paths, "--engine", "golden", "--json")
     assert status == 0
-    assert err.startswith("blondel: note: no model covers this recording; a meter made to measure: 3 × 500 V, 10 A")
+    assert err.startswith(
+        "blondel: note: no model covers this recording; a meter made to measure: 3 elements, 500 V, 10 A peak, 1 Wh per"
+    )
     assert json.loads(out)["model"] == "custom"
     assert json.loads(out)["pulse_wh"] == 1
 
@@ -308,6 +342,41 @@ def test_replay_on_a_model_for_another_line_is_warned_of(capsys, tmp_path):
     assert status == 0
     assert err == "blondel: warning: element 1: 140 V is outside the model's line; allowed at 60 Hz: 108 to 132 V\n"
     assert "flags    voltage" in out
+
+
+def test_replay_on_a_model_that_cannot_be_meant_is_refused(capsys, tmp_path):
+    path = recording(tmp_path / "r.npz", volts=240)
+    assert refused(capsys, "replay", path, "--model", "MSNCT-1NC", "--v-scale", -2) == (
+        "blondel: error: element 1: 480 V is outside the model's line; allowed at 60 Hz: 108 to 132 V; "
+        "--v-scale=-0.5 would make it nominal\n"
+    )
+    assert "--v-scale=1.5 would" in refused(
+        capsys, "replay", recording(path, volts=80), "--model", "MSNCT-1NC", "--engine", "golden"
+    )
+    assert refused(capsys, "replay", recording(path, volts=0), "--model", "MSNCT-1NC").endswith(" 108 to 132 V\n")
+    for volts in (87, 158):
+        status, _, err = run(
+            capsys, "replay", recording(path, volts=volts), "--model", "MSNCT-1NC", "--engine", "golden"
+        )
+        assert (status, err.count("outside the model's line")) == (0, 1)
+
+
+@pytest.mark.parametrize(("hertz", "warned"), [(40, True), (45, False), (65, False), (400, True)])
+def test_replay_warns_of_a_fundamental_that_is_no_mains(capsys, tmp_path, hertz, warned):
+    path = recording(tmp_path / "r.npz", hertz=float(hertz), rate=4000.0, seconds=1.0)
+    status, _, err = run(capsys, "replay", path, "--model", "MSNCT-1NC", "--v-scale", 240 / 120 if hertz < 50 else 1,
+                         "--engine", "golden")  # fmt: skip
+    assert status == 0
+    assert err == warned * (
+        f"blondel: warning: the recording's fundamental is at {hertz} Hz; the meter is made for 45 to 65 Hz: "
+        "are its sample rate and its voltage channel right?\n"
+    )
+
+
+def test_large_made_to_measure_meters_have_no_exponent(capsys, tmp_path):
+    path = recording(tmp_path / "r.npz")
+    _, _, err = run(capsys, "replay", path, "--v-scale", 3000, "--i-scale", 20, "--engine", "golden")
+    assert err.endswith("a meter made to measure: 1 element, 1 MV, 200 A peak, 10 kWh per pulse\n")
 
 
 def test_replay_plots(capsys, tmp_path):
@@ -353,7 +422,9 @@ ASCII
     (lambda at: write(at / "kind.wav", "RIFF"), "unknown kind .wav"),
     (lambda at: recording(at / "nan.npz", v=np.array([1.0, np.nan]), i=np.array([1.0, 2.0])), "nan at sample 1"),
     (lambda at: recording(at / "odd.npz", i=np.zeros(3)), "1000 samples of voltage and 3 of current"),
-    (lambda at: recording(at / "rate.npz", rate=100.0, hertz=20.0), "sample_rate_hz is 100"),
+    (lambda at: recording(at / "rate.npz", rate=100.0, hertz=20.0), "its sample rate is 100 Hz; 400 to 1,000,000 Hz"),
+    (lambda at: recording(at / "huge.npz", v=np.array([1e300, 1.0]), i=np.ones(2)), "peak of 1e+300 V"),
+    (lambda at: recording(at / "high.npz", volts=6.5e6), "as --v-scale and --i-scale make it: v_full_scale is"),
 ])  # fmt: skip
 def test_bad_recordings_get_one_line(capsys, tmp_path, make, said):
     assert said in refused(capsys, "replay", make(tmp_path), "--plot", tmp_path / "x.png")
@@ -364,10 +435,12 @@ def test_bad_recordings_get_one_line(capsys, tmp_path, make, said):
     (["short.npz"], "500 samples"),
     (["--v-channel", "v9"], "has no voltage channel v9"),
     (["whole.npz", "--v-channel", "v,v,v"], "allowed: 1"),
-    (["--v-scale", "0"], "v_scale is 0"),
+    (["--v-scale", "0"], "argument --v-scale: 0 is out of range; allowed: any number but 0"),
+    (["--i-scale", "nan"], "argument --i-scale: 'nan' is not a finite number"),
     (["--i-scale", "x"], "'x' is not a number"),
     (["--repeat", "0"], "argument --repeat: 0 is out of range"),
-    (["--model", "MDNCT-1NC"], "MDNCT-1NC has 2 elements; the recordings have 1"),
+    (["--model", "MDNCT-1NC"], "MDNCT-1NC has 2 elements; the recording has 1"),
+    (["whole.npz", "--model", "MSNCT-1NC"], "MSNCT-1NC has 1 element; the recording has 2"),
 ])  # fmt: skip
 def test_bad_use_of_a_recording_gets_one_line(capsys, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
