@@ -52,8 +52,22 @@ def script(path: Path, text: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
+@pytest.fixture(scope="module")
+def plan():
+    """Return a function that generates each design once."""
+    generate, known = build_module._plan, {}
+
+    def plan(config, board, front_end, load):
+        key = (config, board.name, front_end, load)
+        if key not in known:
+            known[key] = generate(config, board, front_end, load)
+        return known[key]
+
+    return plan
+
+
 @pytest.fixture
-def tools(tmp_path, monkeypatch):
+def tools(tmp_path, monkeypatch, plan):
     """Return a function that changes what stands in for yosys, nextpnr-ice40 and icepack."""
     folder = tmp_path / "tools"
     folder.mkdir()
@@ -61,6 +75,7 @@ def tools(tmp_path, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(build_module, "frame_clocks", lambda config: 15)
+    monkeypatch.setattr(build_module, "_plan", plan)
 
     def change(fmax=20.0, route="", pack=f"printf '{WHOLE}' > meter.bin"):
         use = {"ICESTORM_LC": (1000, 5280), "ICESTORM_RAM": (20, 30), "ICESTORM_DSP": (4, 8)}
