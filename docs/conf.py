@@ -19,6 +19,8 @@ nitpicky = True
 html_theme = "furo"
 html_title = "Blondel"
 html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
 html_copy_source = False
 html_show_sphinx = False
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import runpy
 import shlex
 import subprocess
 import sys
+import warnings
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from amaranth.hdl import UnusedElaboratable
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -41,13 +44,39 @@ def commands(path: Path) -> list[tuple[int, str, str]]:
     return found
 
 
+def run_code(path: Path) -> None:
+    """Run a page's Python; a design that it makes to show how need not be built."""
+    namespace = {"__name__": path.stem}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        for line, code in fenced(path, "python"):
+            exec(compile("\n" * (line - 1) + code, str(path), "exec"), namespace)
+        # What the page made goes here, and not within another test.
+        namespace.clear()
+        gc.collect()
+
+
 @pytest.mark.parametrize("path", [page for page in PAGES if fenced(page, "python")], ids=name)
 def test_code_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
-    namespace = {"__name__": path.stem}
-    for line, code in fenced(path, "python"):
-        exec(compile("\n" * (line - 1) + code, name(path), "exec"), namespace)
+    run_code(path)
+
+
+def test_what_a_page_leaves_behind_is_gone_with_it(tmp_path):
+    """Whatever Amaranth says of a design that a page made and did not build is not said in another test."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\nfrom amaranth.hdl import Elaboratable, Fragment, Module\n\n"
+        "class Shown(Elaboratable):\n    pass\n\n"
+        # Amaranth is silent until a first design is built.
+        "Fragment.get(Module(), None)\nshown = Shown()\nshown.itself = shown\n```\n"
+    )
+    run_code(page)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert not [each for each in said if issubclass(each.category, UnusedElaboratable)]
 
 
 def matches(shown: str, printed: str) -> bool:
@@ -122,4 +151,11 @@ def test_sphinx_has_no_warnings(tmp_path):
         [sys.executable, "-m", "sphinx", *options, DOCS, tmp_path / "out"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "theory.html").read_text().count("<math") > 10
+    theory = (tmp_path / "out" / "theory.html").read_text()
+    assert theory.count("<math") > 10
+    # Formulas do not scroll up and down within their own line.
+    assert "_static/formulas.css" in theory
+    assert 'class="math-wrapper' in theory
+    assert re.search(
+        r"^\.math-wrapper \{\n  overflow-y: hidden;", (tmp_path / "out/_static/formulas.css").read_text(), re.MULTILINE
+    )
