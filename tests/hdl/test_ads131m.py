@@ -131,10 +131,10 @@ class Bench:
         async def time(ctx):
             while True:
                 for chip in self.chips:
-                    chip.step(reset_n=ctx.get(ports["reset"].o), clkin=8 * self.clkin)
+                    chip.step(reset_n=ctx.get(ports["reset"].o), clkin=20 * self.clkin)
                 if ctx.get(ports["cs"].o):
                     ctx.set(ports["drdy"].i, self.chips[0].drdy_n)
-                await ctx.delay(8e-6)
+                await ctx.delay(20e-6)
 
         async def collect(ctx):
             parts = list(script)
@@ -258,7 +258,7 @@ def test_consumer_that_is_not_always_ready(name):
     bench.run(instants=20).check(restarts=0, least=5)
 
 
-@pytest.mark.parametrize("name", ["M02", "M04", "two M02", "M04, crossed"])
+@pytest.mark.parametrize("name", ["M02", "two M02"])
 def test_latency(name):
     bench = Bench(**SHAPES[name], pins=True).run(instants=24)
     settled = [time for time, valid, _ in bench.instants if valid]
