@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.memory import Memory
@@ -112,7 +114,10 @@ class Energy(wiring.Component):
     latency : int
         Clocks from the acceptance of a valid frame's last item to ``o`` being valid.
     accumulators, counts : Memory
-        The records, for proofs: word ``8 × e + 4 × half + k`` has record ``k`` of element ``e``.
+        The records: word ``8 × e + 4 × half + k`` has record ``k`` of element ``e``.
+    internals : SimpleNamespace
+        After elaboration, for proofs: the registers of an element's turn, the memories' ports, and
+        ``steps``, a signal for each state of the sequence.
     """
 
     latency = 11
@@ -209,7 +214,7 @@ class Energy(wiring.Component):
         result = Signal(signed(config.accumulator_bits), reset_less=True)
         addend = Signal(range(len(Addend)))
         second = Signal(signed(config.accumulator_bits))
-        total_sum = Signal(signed(config.accumulator_bits))
+        added = Signal(signed(config.accumulator_bits))
         with m.Switch(addend):
             with m.Case(Addend.PRODUCT):
                 m.d.comb += second.eq(self.i.payload.product)
@@ -218,13 +223,13 @@ class Energy(wiring.Component):
             with m.Case(Addend.RESULT_NEGATIVE):
                 m.d.comb += second.eq(~result)
         m.d.comb += [
-            total_sum.eq(read.data + second + (addend == Addend.RESULT_NEGATIVE)),
+            added.eq(read.data + second + (addend == Addend.RESULT_NEGATIVE)),
             write.data.eq(result),
             count_write.data.eq(count_read.data + Cat(up | down, down.replicate(config.register_bits - 1))),
             self.records.rdata.accumulator.eq(read.data),
             self.records.rdata.count.eq(count_read.data),
         ]
-        below_zero = total_sum[-1]
+        below_zero = added[-1]
         # Where the memory shows T − 1, the sum is below zero if the result's magnitude is T or more.
         against_threshold = addend.eq(Mux(result[-1], Addend.RESULT, Addend.RESULT_NEGATIVE))
 
@@ -234,7 +239,7 @@ class Energy(wiring.Component):
         def constant(which):
             return 8 * (total + 1) + which
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.comb += [place.kind.eq(RecordKind.GATE), place.element.eq(self.i.payload.element)]
                 with m.If(self.records.valid & ~under_way & ~(served & self.i.valid)):
@@ -265,7 +270,7 @@ class Energy(wiring.Component):
                     read.addr.eq(constant(Word.START)),
                 ]
                 m.d.sync += [
-                    result.eq(total_sum),
+                    result.eq(added),
                     Cat(loaded, seen, direction).eq(count_read.data),
                     Cat(up, down).eq(0),
                 ]
@@ -289,7 +294,7 @@ class Energy(wiring.Component):
                 m.d.sync += [
                     shadow_voltage.eq(Cat(shadow_voltage[1:], self.i.payload.voltage)),
                     shadow_overrange.eq(Cat(shadow_overrange[1:], self.i.payload.overrange)),
-                    result.eq(total_sum),
+                    result.eq(added),
                     store.eq(1),
                 ]
                 m.next = "TURN"
@@ -317,7 +322,7 @@ class Energy(wiring.Component):
                     place.kind.eq(RecordKind.PENDING),
                 ]
                 with m.If(withhold):
-                    m.d.sync += result.eq(total_sum)
+                    m.d.sync += result.eq(added)
                 with m.If(commit):
                     m.d.sync += result.eq(0)
                 m.d.sync += [
@@ -331,13 +336,13 @@ class Energy(wiring.Component):
                 m.next = "OTHER"
             with m.State("OTHER"):
                 m.d.comb += read.addr.eq(constant(Word.QUANTUM_NEGATIVE))
-                m.d.sync += result.eq(total_sum)
+                m.d.sync += result.eq(added)
                 m.next = "OTHER QUANTUM"
             with m.State("OWN"):
                 with m.If(commit):
                     m.d.comb += addend.eq(Mux(received, Addend.RESULT_NEGATIVE, Addend.RESULT))
                 m.d.comb += read.addr.eq(constant(Word.QUANTUM_NEGATIVE))
-                m.d.sync += result.eq(total_sum)
+                m.d.sync += result.eq(added)
                 m.next = "OWN QUANTUM"
             # One register, then the other: a quantum, if there is one; then the pending energy again.
             for name, kind in (("OTHER", other), ("OWN", own)):
@@ -348,12 +353,12 @@ class Energy(wiring.Component):
                         place.kind.eq(kind),
                     ]
                     with m.If(~below_zero):
-                        m.d.sync += result.eq(total_sum)
+                        m.d.sync += result.eq(added)
                     m.d.sync += [up.eq(~below_zero), down.eq(0), store.eq(1), store_count.eq(1)]
                     m.next = f"{name} TOTAL"
                 with m.State(f"{name} TOTAL"):
                     m.d.comb += [place.kind.eq(kind), place.element.eq(total), place_half.eq(total_half)]
-                    m.d.sync += [result.eq(total_sum), store_count.eq(1)]
+                    m.d.sync += [result.eq(added), store_count.eq(1)]
                     if name == "OTHER":
                         m.d.comb += read.addr.eq(word(own, live, element))
                         m.next = "OWN"
@@ -368,7 +373,7 @@ class Energy(wiring.Component):
                     place.kind.eq(RecordKind.DELIVERED),
                     place.element.eq(total),
                 ]
-                m.d.sync += result.eq(total_sum)
+                m.d.sync += result.eq(added)
                 with m.If(last):
                     m.next = "TICK"
                 with m.Else():
@@ -381,7 +386,7 @@ class Energy(wiring.Component):
                     place.element.eq(total),
                 ]
                 with m.If(~below_zero):
-                    m.d.sync += result.eq(total_sum)
+                    m.d.sync += result.eq(added)
                 m.d.sync += [self.o.payload.tick.eq(~below_zero), store.eq(1)]
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
@@ -405,7 +410,7 @@ class Energy(wiring.Component):
                     valid_index = self.records.index[2:] <= total
                     m.d.comb += [
                         place.eq(self.records.index),
-                        place_half.eq(~half),
+                        place_half.eq(1 - half),
                         target_half.eq(half),
                         write.data.eq(self.records.wdata.accumulator),
                         write.en.eq(self.records.write & valid_index),
@@ -420,4 +425,12 @@ class Energy(wiring.Component):
                         m.next = "IDLE"
                         with m.If(self.records.write):
                             m.next = "SECOND ACCESS"
+            steps = {name: fsm.ongoing(name) for name in list(fsm.encoding)}
+
+        self.internals = SimpleNamespace(
+            steps=steps, element=element, direction=direction, received=received, commit=commit, withhold=withhold,
+            up=up, down=down, live=live, held=held, moving=moving, under_way=under_way, target=target, store=store,
+            store_count=store_count, result=result, added=added, read=read, write=write, count_read=count_read,
+            count_write=count_write,
+        )  # fmt: skip
         return m

