@@ -411,20 +411,25 @@ def _run(args: argparse.Namespace) -> int:
 
 def _outside(config: MeterConfig, volts: float) -> str:
     line = config.line
-    return f"{volts:.6g} V is outside the model's line; allowed at {line.hertz} Hz: {line.v_min:g} to {line.v_max:g} V"
+    return (
+        f"{quantity(volts, 'V')} is outside the model's line; allowed at {line.hertz} Hz: {line.v_min:g} to "
+        f"{line.v_max:g} V"
+    )
 
 
 def _check_voltages(config: MeterConfig, v_rms: Iterable[float], v_scale: float) -> None:
-    """Refuse a recording that is not meant for the model's line; warn of one that is near it."""
+    """Refuse a recording that cannot be meant for the model's line; warn of one that is just outside."""
     line = config.line
+    wrong = []
     for element, volts in enumerate(v_rms, start=1):
         if line.v_min <= volts <= line.v_max:
             continue
-        wrong = f"element {element}: {_outside(config, volts)}"
+        wrong.append(f"element {element}: {_outside(config, volts)}")
         if not (1 - FAR_OUTSIDE) * line.v_min <= volts <= (1 + FAR_OUTSIDE) * line.v_max:
             fits = f"; --v-scale={v_scale * line.v_nominal / volts:.3g} would make it nominal" if volts > 0 else ""
-            raise InputError(wrong + fits)
-        _say("warning", wrong)
+            raise InputError(wrong[-1] + fits)
+    for each in wrong:
+        _say("warning", each)
 
 
 def _bench(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Source:
@@ -481,13 +486,6 @@ def _replay(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise InputError(str(error)) from None
     size = extent(recording)
-    low, high = LINE_FREQUENCY_RANGE_HZ
-    if size.fundamental_hz is not None and not low - 0.5 <= size.fundamental_hz <= high + 0.5:
-        _say(
-            "warning",
-            f"the recording's fundamental is at {size.fundamental_hz:.4g} Hz; the meter is made for {low:g} to "
-            f"{high:g} Hz: are its sample rate and its voltage channel right?",
-        )
     if args.model is None:
         try:
             config = config_for(recording, args.bits)
@@ -519,6 +517,13 @@ def _replay(args: argparse.Namespace) -> int:
             if peak > full_scale:
                 fits = f"--{kind}-scale={_rounded_down(scale * full_scale / peak):.2g}"
                 _warn_of_clipping("the recording's", peak, full_scale, unit, fits)
+    low, high = LINE_FREQUENCY_RANGE_HZ
+    if size.fundamental_hz is not None and not low - 0.5 <= size.fundamental_hz <= high + 0.5:
+        _say(
+            "warning",
+            f"the recording's fundamental is at {size.fundamental_hz:.4g} Hz; the meter is made for {low:g} to "
+            f"{high:g} Hz: are its sample rate and its voltage channel right?",
+        )
     settle = config.frames_in(config.settle_s if args.settle is None else args.settle)
     # The settling ends where the recording begins.
     source = Recording(

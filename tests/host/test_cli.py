@@ -350,6 +350,9 @@ def test_replay_on_a_model_that_cannot_be_meant_is_refused(capsys, tmp_path):
         "blondel: error: element 1: 480 V is outside the model's line; allowed at 60 Hz: 108 to 132 V; "
         "--v-scale=-0.5 would make it nominal\n"
     )
+    near = recording(tmp_path / "near.npz", volts=140)
+    assert "element 2: 240 V is" in refused(capsys, "replay", near, path, "--model", "MDNCT-1NC")
+    assert "element 1: 2.4 MV is" in refused(capsys, "replay", path, "--model", "MSNCT-1NC", "--v-scale", 1e4)
     assert "--v-scale=1.5 would" in refused(
         capsys, "replay", recording(path, volts=80), "--model", "MSNCT-1NC", "--engine", "golden"
     )
@@ -424,7 +427,7 @@ ASCII
     (lambda at: recording(at / "odd.npz", i=np.zeros(3)), "1000 samples of voltage and 3 of current"),
     (lambda at: recording(at / "rate.npz", rate=100.0, hertz=20.0), "its sample rate is 100 Hz; 400 to 1,000,000 Hz"),
     (lambda at: recording(at / "huge.npz", v=np.array([1e300, 1.0]), i=np.ones(2)), "peak of 1e+300 V"),
-    (lambda at: recording(at / "high.npz", volts=6.5e6), "as --v-scale and --i-scale make it: v_full_scale is"),
+    (lambda at: recording(at / "high.npz", volts=6.5e6, hertz=400.0), "and --i-scale make it: v_full_scale is"),
 ])  # fmt: skip
 def test_bad_recordings_get_one_line(capsys, tmp_path, make, said):
     assert said in refused(capsys, "replay", make(tmp_path), "--plot", tmp_path / "x.png")
