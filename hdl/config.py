@@ -284,7 +284,7 @@ class MeterConfig:
             self._check_channel(f"calibration[{index}]", each)
         _require(
             "test_kh_wh", self.test_kh_wh, self.tick > self.elements * self.product_max,
-            f"with {self.elements} elements at {self.sample_rate_hz:g} Hz, a divisor of {self.pulse_wh} Wh above "
+            f"with elements {self.elements} at {self.sample_rate_hz:g} Hz, a divisor of {self.pulse_wh} Wh above "
             f"{float(2 * self.elements * self.product_max * self.product_wh):.3g} Wh, "
             "so that one sample cannot carry more than one half of a pulse "
             "(fewer elements, a higher sample rate or a larger pulse_wh help)",
@@ -425,7 +425,7 @@ class MeterConfig:
             if self._accumulator_bits(bits) <= ACCUMULATOR_BITS_MAX:
                 return bits
         raise ConfigError(
-            f"sample_rate_hz is {self.sample_rate_hz:g} with {self.sample_bits} bits and {self.elements} elements: "
+            f"sample_rate_hz is {self.sample_rate_hz:g} with {self.sample_bits} bits and elements {self.elements}: "
             f"the accumulators need {self._accumulator_bits(0)} bits; allowed: {ACCUMULATOR_BITS_MAX} "
             "(a lower sample rate, fewer bits, fewer elements or smaller pulses)"
         )
@@ -623,6 +623,6 @@ class MeterConfig:
     def current_high(self) -> int:
         """Sum of squares of a window above which the current is over range: 110.5 % of the class amps.
 
-        The half percent is what a window that is not a whole number of cycles can add to 110 %.
+        The half percent is what ``window_frames`` squares, which are not of whole cycles, can add to 110 %.
         """
         return self._square_sum(1.105 * self.class_amps, self.i_full_scale)
