@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command import COMMAND
 
 from blondel.boards import BOARDS
 from blondel.boards.board import ConverterSignal
@@ -206,9 +207,8 @@ def test_a_full_disk_is_said(capsys, tmp_path, tools, monkeypatch):
 def test_interrupted_tools_are_stopped(tmp_path, tools):
     started, survived = tmp_path / "started", tmp_path / "survived"
     script(tmp_path / "tools" / "yosys", f"touch {started}; sleep 3; touch {survived}")
-    code = "import sys; from blondel.host.cli import main; sys.exit(main())"
     args = ["build", *PLAYBACK, "-o", str(tmp_path / "out"), "--toolchain", "native"]
-    process = subprocess.Popen([sys.executable, "-c", code, *args], stderr=subprocess.PIPE)
+    process = subprocess.Popen([*COMMAND, *args], stderr=subprocess.PIPE)
     while not started.exists():
         assert process.poll() is None
         time.sleep(0.05)

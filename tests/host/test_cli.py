@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import COMMAND
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.model_number import ModelNumber
 from blondel.host import cli, measure
 
-COMMAND = [sys.executable, "-c", "import sys; from blondel.host.cli import main; sys.exit(main())"]
 SHARED = Path(__file__).parents[2].parent / "shared" / "recordings"
 #: Metering for a moment, with the golden model alone.
 BRIEF = ["--seconds", "1", "--settle", "0", "--engine", "golden"]
