@@ -609,20 +609,38 @@ class MeterConfig:
         # Half of the range of path_bits is the converter's full scale.
         return round((rms / full_scale * (1 << (INDICATOR_BITS - 2))) ** 2 * self.window_frames)
 
+    @cached_property
+    def _square_sums(self) -> tuple[int, int, int]:
+        """The ends of the ranges: 1 % under the line's least voltage, 1 % over its most, 110.5 % of the class amps.
+
+        The half percent is what ``window_frames`` squares, which are not of whole cycles, can add to 110 %.
+        """
+        return (
+            self._square_sum(0.99 * self.line.v_min, self.v_full_scale),
+            self._square_sum(1.01 * self.line.v_max, self.v_full_scale),
+            self._square_sum(1.105 * self.class_amps, self.i_full_scale),
+        )
+
+    @property
+    def indicator_step_log2(self) -> int:
+        """Bits of a sum of squares that the comparisons leave out: limits are rounded by 0.01 % at most."""
+        return max(0, min(self._square_sums).bit_length() - 13)
+
+    def _in_steps(self, square_sum: int) -> int:
+        step = 1 << self.indicator_step_log2
+        return round(Fraction(square_sum, step)) * step
+
     @property
     def voltage_low(self) -> int:
         """Sum of squares of a window below which the voltage is out of range: 1 % under the line's least."""
-        return self._square_sum(0.99 * self.line.v_min, self.v_full_scale)
+        return self._in_steps(self._square_sums[0])
 
     @property
     def voltage_high(self) -> int:
         """Sum of squares of a window above which the voltage is out of range: 1 % over the line's most."""
-        return self._square_sum(1.01 * self.line.v_max, self.v_full_scale)
+        return self._in_steps(self._square_sums[1]) - 1
 
     @property
     def current_high(self) -> int:
-        """Sum of squares of a window above which the current is over range: 110.5 % of the class amps.
-
-        The half percent is what ``window_frames`` squares, which are not of whole cycles, can add to 110 %.
-        """
-        return self._square_sum(1.105 * self.class_amps, self.i_full_scale)
+        """Sum of squares of a window above which the current is over range: 110.5 % of the class amps."""
+        return self._in_steps(self._square_sums[2]) - 1

@@ -9,9 +9,9 @@ from __future__ import annotations
 from amaranth.hdl import signed
 from amaranth.lib import data
 
-from blondel.hdl.config import INDICATOR_BITS, MeterConfig
+from blondel.hdl.config import MeterConfig
 
-__all__ = ["channel_item", "element_item", "energy_item", "frame_item", "sample_item"]
+__all__ = ["channel_item", "energy_item", "frame_item", "sample_item", "watched_item"]
 
 
 def sample_item(config: MeterConfig) -> data.StructLayout:
@@ -36,22 +36,20 @@ def channel_item(config: MeterConfig, data_bits: int) -> data.StructLayout:
     )
 
 
-def element_item(config: MeterConfig) -> data.StructLayout:
-    """Return the layout of one element of a frame, with its product.
+def watched_item(config: MeterConfig) -> data.StructLayout:
+    """Return the layout of one channel of a frame, with its element's indicators.
 
-    ``element`` : index. ``ok``, ``window`` : as in :func:`channel_item`. ``clip`` : either channel's.
-    ``voltage``, ``current`` : signed(16), the calibrated samples' high bits. ``product`` :
-    signed(product_bits), LSB of energy.
+    ``channel``, ``ok``, ``window``, ``data`` : as in :func:`channel_item`, signed(path_bits). ``voltage``,
+    ``overrange`` : the element's indicators; with its current they are those after this frame.
     """
     return data.StructLayout(
         {
-            "element": config.element_bits,
+            "channel": config.channel_bits,
             "ok": 1,
             "window": 1,
-            "clip": 1,
-            "voltage": signed(INDICATOR_BITS),
-            "current": signed(INDICATOR_BITS),
-            "product": signed(config.product_bits),
+            "voltage": 1,
+            "overrange": 1,
+            "data": signed(config.path_bits),
         }
     )
 
@@ -59,8 +57,9 @@ def element_item(config: MeterConfig) -> data.StructLayout:
 def energy_item(config: MeterConfig) -> data.StructLayout:
     """Return the layout of one element's product on its way to the registers.
 
-    ``element``, ``ok``, ``window``, ``product`` : as in :func:`element_item`. ``voltage``, ``overrange`` :
-    the element's indicators after this frame, which become visible together with its energy.
+    ``element`` : index. ``ok``, ``window`` : as in :func:`channel_item`. ``voltage``, ``overrange`` : the
+    element's indicators after this frame, which become visible together with its energy. ``product`` :
+    signed(product_bits), LSB of energy.
     """
     return data.StructLayout(
         {

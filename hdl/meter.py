@@ -93,8 +93,8 @@ class Meter(wiring.Component):
         m.submodules.offset = offset = Offset(config)
         m.submodules.phase = phase = Phase(config)
         m.submodules.gain = gain = Gain(config)
-        m.submodules.power = power = Power(config)
         m.submodules.indicators = indicators = Indicators(config)
+        m.submodules.power = power = Power(config)
         m.submodules.energy = energy = Energy(config)
         m.submodules.pulses = pulses = PulseOutputs(config)
         m.submodules.counter_drive = counter_drive = CounterDrive(config)
@@ -102,11 +102,11 @@ class Meter(wiring.Component):
         m.submodules.status = status = Status(config)
 
         wiring.connect(m, wiring.flipped(self.samples), frame_input.i)
-        pipeline = (frame_input, offset, phase, gain, power, indicators, energy, pulses, counter_drive)
+        pipeline = (frame_input, offset, phase, gain, indicators, power, energy, pulses, counter_drive)
         for upstream, downstream in itertools.pairwise(pipeline):
             wiring.connect(m, upstream.o, downstream.i)
 
-        multiplying = (phase, gain, power, indicators)
+        multiplying = (phase, gain, indicators, power)
         m.submodules.multiplier = multiplier = Multiplier(config, len(multiplying))
         for stage, request in zip(multiplying, multiplier.requests, strict=True):
             wiring.connect(m, stage.multiplier, request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,7 +30,9 @@ class MultiplierSignature(wiring.Signature):
     ready : In(1)
         The factors are taken in this clock.
     done : In(1)
-        ``product`` is there, in this clock only.
+        ``product`` is there, in this clock only, or until ``hold`` falls.
+    hold : Out(1)
+        Stops the multiplier, with ``done`` and ``product`` as they are, until it falls; only with ``done``.
     product : In(signed(path_bits + 1 + factor_bits))
         ``a × b``, exact.
     """
@@ -43,6 +45,7 @@ class MultiplierSignature(wiring.Signature):
                 "b": Out(signed(config.factor_bits)),
                 "ready": In(1),
                 "done": In(1),
+                "hold": Out(1),
                 "product": In(signed(config.path_bits + 1 + config.factor_bits)),
             }
         )
@@ -85,19 +88,21 @@ class Multiplier(wiring.Component):
         a = Signal(signed(config.path_bits + 1), reset_less=True)
         b = Signal(signed(config.factor_bits), reset_less=True)
         product = Signal(signed(config.path_bits + 1 + config.factor_bits), reset_less=True)
-        m.d.sync += product.eq(a * b)
+        held = Cat(request.hold for request in self.requests).any()
 
-        served = 0
+        served = held
         next_a, next_b = a, b
         for request in self.requests:
             next_a, next_b = Mux(request.valid, request.a, next_a), Mux(request.valid, request.b, next_b)
-        m.d.sync += [a.eq(next_a), b.eq(next_b)]
+        with m.If(~held):
+            m.d.sync += [a.eq(next_a), b.eq(next_b), product.eq(a * b)]
         for index, request in reversed(list(enumerate(self.requests))):
             taken = Signal(name=f"taken_{index}")
             m.d.comb += [
                 request.ready.eq(~served),
                 request.product.eq(product),
             ]
-            m.d.sync += [taken.eq(request.valid & ~served), request.done.eq(taken)]
+            with m.If(~held):
+                m.d.sync += [taken.eq(request.valid & ~served), request.done.eq(taken)]
             served = served | request.valid
         return m

@@ -7,8 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from blondel.hdl.config import MeterConfig
-from blondel.hdl.fixed import Rounding, shift_right
-from blondel.hdl.items import channel_item, element_item
+from blondel.hdl.items import energy_item, watched_item
 from blondel.hdl.metrology.multiplier import Multiplier, MultiplierSignature
 
 __all__ = ["Power"]
@@ -17,75 +16,70 @@ __all__ = ["Power"]
 class Power(wiring.Component):
     """Multiply each element's voltage by its current; nothing is rounded.
 
+    The current stays on the stream, and the product in the multiplier, which is held until the product is
+    taken: neither needs a register of its own.
+
     Parameters
     ----------
     config : MeterConfig
-        Uses ``path_bits``, ``product_bits``, ``indicator_shift``.
+        Uses ``path_bits``, ``product_bits``.
 
     Members
     -------
-    i : In(stream of channel_item(path_bits))
-        Calibrated samples, LSB of the converter × 2**-fraction_bits; voltage before current.
-    o : Out(stream of element_item)
-        Products, LSB of energy; cannot overflow. Voltage and current beside it are cut to their 16
-        high bits.
+    i : In(stream of watched_item)
+        Calibrated samples, LSB of the converter × 2**-fraction_bits; voltage before current, which is taken
+        with its product.
+    o : Out(stream of energy_item)
+        Products, LSB of energy; cannot overflow.
     multiplier : Out(MultiplierSignature)
 
     Attributes
     ----------
     latency : int
-        Clocks from the acceptance of an element's current to its product's being valid, if the
-        multiplier is free.
+        Clocks from an element's current's being valid to its product's being valid, if the multiplier is
+        free.
     """
 
-    latency = 2 + Multiplier.latency
+    latency = Multiplier.latency
 
     def __init__(self, config: MeterConfig):
         self._config = config
         super().__init__(
             {
-                "i": In(stream.Signature(channel_item(config, config.path_bits))),
-                "o": Out(stream.Signature(element_item(config))),
+                "i": In(stream.Signature(watched_item(config))),
+                "o": Out(stream.Signature(energy_item(config))),
                 "multiplier": Out(MultiplierSignature(config)),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        config = self._config
-        voltage = Signal(self.i.payload.shape(), reset_less=True)
-        current = Signal(self.i.payload.shape(), reset_less=True)
-        product = Signal(signed(config.product_bits), reset_less=True)
+        voltage = Signal(signed(self._config.path_bits), reset_less=True)
+        current = self.i.payload
         m.d.comb += [
-            self.multiplier.a.eq(voltage.data),
+            self.multiplier.a.eq(voltage),
             self.multiplier.b.eq(current.data),
             self.o.payload.element.eq(current.channel[1:]),
             self.o.payload.ok.eq(current.ok),
             self.o.payload.window.eq(current.window),
-            self.o.payload.clip.eq(voltage.clip | current.clip),
-            self.o.payload.voltage.eq(shift_right(voltage.data, config.indicator_shift, Rounding.TRUNC)),
-            self.o.payload.current.eq(shift_right(current.data, config.indicator_shift, Rounding.TRUNC)),
-            self.o.payload.product.eq(product),
+            self.o.payload.voltage.eq(current.voltage),
+            self.o.payload.overrange.eq(current.overrange),
+            self.o.payload.product.eq(self.multiplier.product),
         ]
 
         with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(self.i.valid):
-                    with m.If(self.i.payload.channel[0]):
-                        m.d.sync += current.eq(self.i.payload)
-                        m.next = "REQUEST"
-                    with m.Else():
-                        m.d.sync += voltage.eq(self.i.payload)
             with m.State("REQUEST"):
-                m.d.comb += self.multiplier.valid.eq(1)
-                with m.If(self.multiplier.ready):
-                    m.next = "PRODUCT"
-            with m.State("PRODUCT"), m.If(self.multiplier.done):
-                m.d.sync += product.eq(self.multiplier.product)
-                m.next = "OUTPUT"
-            with m.State("OUTPUT"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.next = "IDLE"
+                with m.If(self.i.valid & current.channel[0]):
+                    m.d.comb += self.multiplier.valid.eq(1)
+                    with m.If(self.multiplier.ready):
+                        m.next = "PRODUCT"
+                with m.Else():
+                    m.d.comb += self.i.ready.eq(1)
+                    m.d.sync += voltage.eq(current.data)
+            with m.State("PRODUCT"):
+                m.d.comb += self.o.valid.eq(self.multiplier.done)
+                with m.If(self.multiplier.done):
+                    m.d.comb += [self.multiplier.hold.eq(~self.o.ready), self.i.ready.eq(self.o.ready)]
+                    with m.If(self.o.ready):
+                        m.next = "REQUEST"
         return m

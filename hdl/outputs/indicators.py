@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from blondel.hdl.config import INDICATOR_BITS, MeterConfig
-from blondel.hdl.items import element_item, energy_item
-from blondel.hdl.metrology.multiplier import MultiplierSignature
+from blondel.hdl.fixed import Rounding, shift_right
+from blondel.hdl.items import channel_item, watched_item
+from blondel.hdl.metrology.multiplier import Multiplier, MultiplierSignature
 
 __all__ = ["Indicators"]
 
@@ -24,41 +25,42 @@ class Indicators(wiring.Component):
     Parameters
     ----------
     config : MeterConfig
-        Uses ``elements``, ``window_log2``, ``indicator_bits``, ``voltage_low``, ``voltage_high``, ``current_high``.
+        Uses ``elements``, ``path_bits``, ``window_log2``, ``indicator_shift``, ``indicator_bits``,
+        ``indicator_step_log2``, ``voltage_low``, ``voltage_high``, ``current_high``.
 
     Members
     -------
-    i : In(stream of element_item)
-        The squares are of ``voltage`` and ``current``, signed(16), LSB × 2**indicator_shift of the
-        calibrated samples.
-    o : Out(stream of energy_item)
-        What the registers need of the item.
+    i : In(stream of channel_item(path_bits))
+        Calibrated samples; the squares are of their 16 high bits. An item stays on the stream until its
+        successor is taken.
+    o : Out(stream of watched_item)
+        The same samples, with the indicators of their elements.
     multiplier : Out(MultiplierSignature)
-        Two products for each valid item.
+        A product for each valid item.
     voltage : Out(elements)
         A bit for each element: the voltage of the last whole window was out of the line's range; 0 before
-        the end of the first one.
+        the end of the first one. In order between two frames.
     overrange : Out(elements)
         A bit for each element, sticky: a channel was clipped in a valid frame, or the current of a window
-        was above 110.5 % of the class amps.
+        was above 110.5 % of the class amps. In order between two frames.
     clear : In(1)
         Clears ``overrange`` while high.
 
     Attributes
     ----------
     latency : int
-        Clocks from a valid item's acceptance to its successor's being valid, with the outputs settled,
-        where the multiplier is free.
+        Clocks from a valid item's being valid to its successor's being valid, where the multiplier is
+        free; two more at the end of a window. An invalid one's is valid at once.
     """
 
-    latency = 10
+    latency = 1 + Multiplier.latency
 
     def __init__(self, config: MeterConfig):
         self._config = config
         super().__init__(
             {
-                "i": In(stream.Signature(element_item(config))),
-                "o": Out(stream.Signature(energy_item(config))),
+                "i": In(stream.Signature(channel_item(config, config.path_bits))),
+                "o": Out(stream.Signature(watched_item(config))),
                 "multiplier": Out(MultiplierSignature(config)),
                 "voltage": Out(config.elements),
                 "overrange": Out(config.elements),
@@ -69,83 +71,82 @@ class Indicators(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
-        # Sums of an element, voltage's then current's.
         m.submodules.memory = memory = Memory(
             shape=unsigned(config.indicator_bits),
-            depth=2 * config.elements,
+            depth=config.channels,
             init=[],
             attrs={"ram_style": "block"},
         )
         read, write = memory.read_port(), memory.write_port()
 
-        item = Signal(self.i.payload.shape(), reset_less=True)
-        # Which of the element's two: 0 voltage, 1 current.
-        which = Signal()
+        item = self.i.payload
+        is_current = item.channel[0]
         total = Signal(config.indicator_bits, reset_less=True)
-        limit = Signal(config.indicator_bits)
-        below = Signal()
+        # Limits are multiples of the step: the bits below it are not compared.
+        step = config.indicator_step_log2
+        limit = Signal(config.indicator_bits - step)
+        below = total[step:] < limit
         above = Signal(reset_less=True)
-        summed = Signal(config.indicator_bits)
         # Valid frames of the window; what comes after the first 2**window_log2 does not count.
         frames = Signal(config.window_log2 + 1)
-        square = Signal(2 * INDICATOR_BITS - 1)
+        factor = Signal(signed(INDICATOR_BITS))
         with m.If(~frames[-1]):
-            m.d.comb += square.eq(self.multiplier.product)
+            m.d.comb += factor.eq(shift_right(item.data, config.indicator_shift, Rounding.TRUNC))
         m.d.comb += [
-            summed.eq(read.data + square),
-            read.addr.eq(Cat(which, item.element)),
-            write.addr.eq(read.addr),
-            write.data.eq(Mux(item.window, 0, summed)),
-            self.multiplier.a.eq(Mux(which, item.current, item.voltage)),
-            self.multiplier.b.eq(self.multiplier.a),
-            below.eq(total < limit),
-            self.o.payload.element.eq(item.element),
+            read.addr.eq(item.channel),
+            write.addr.eq(item.channel),
+            write.data.eq(total),
+            self.multiplier.a.eq(factor),
+            self.multiplier.b.eq(factor),
+            self.o.payload.channel.eq(item.channel),
             self.o.payload.ok.eq(item.ok),
             self.o.payload.window.eq(item.window),
-            self.o.payload.product.eq(item.product),
+            self.o.payload.voltage.eq(self.voltage[0]),
+            self.o.payload.overrange.eq(self.overrange[0]),
+            self.o.payload.data.eq(item.data),
         ]
-        voltage = self.voltage.bit_select(item.element, 1)
-        overrange = self.overrange.bit_select(item.element, 1)
-        m.d.comb += [self.o.payload.voltage.eq(voltage), self.o.payload.overrange.eq(overrange)]
 
         with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [item.eq(self.i.payload), which.eq(0)]
-                with m.If(self.i.valid):
-                    m.next = "REQUEST"
-                    with m.If(~self.i.payload.ok):
-                        m.next = "OUTPUT"
-            with m.State("REQUEST"):
-                m.d.comb += self.multiplier.valid.eq(1)
-                with m.If(self.multiplier.ready):
-                    m.next = "SUM"
+            with m.State("REQUEST"), m.If(self.i.valid):
+                with m.If(item.ok):
+                    m.d.comb += self.multiplier.valid.eq(1)
+                    with m.If(self.multiplier.ready):
+                        m.next = "SUM"
+                with m.Else():
+                    m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(self.o.ready)]
             with m.State("SUM"):
-                m.d.comb += write.en.eq(self.multiplier.done)
-                m.d.sync += total.eq(summed)
+                m.d.sync += total.eq(read.data + self.multiplier.product[: 2 * INDICATOR_BITS - 1])
                 with m.If(item.clip):
-                    m.d.sync += overrange.eq(1)
+                    m.d.sync += self.overrange[0].eq(1)
                 with m.If(self.multiplier.done):
-                    m.next = "HIGH"
+                    m.next = "OUTPUT"
+                    with m.If(item.window):
+                        m.next = "HIGH"
             with m.State("HIGH"):
                 # Not below the limit's successor: above the limit.
-                m.d.comb += limit.eq(Mux(which, config.current_high + 1, config.voltage_high + 1))
-                m.d.sync += [above.eq(~below), which.eq(1)]
+                high = Mux(is_current, config.current_high + 1, config.voltage_high + 1)
+                m.d.comb += limit.eq(high >> step)
+                m.d.sync += above.eq(~below)
                 m.next = "LOW"
-                with m.If(which):
-                    with m.If(item.window & ~below):
-                        m.d.sync += overrange.eq(1)
-                    m.next = "OUTPUT"
             with m.State("LOW"):
-                m.d.comb += limit.eq(config.voltage_low)
-                with m.If(item.window):
-                    m.d.sync += voltage.eq(above | below)
-                m.next = "REQUEST"
+                m.d.comb += limit.eq(config.voltage_low >> step)
+                with m.If(~is_current):
+                    m.d.sync += self.voltage[0].eq(above | below)
+                with m.Elif(above):
+                    m.d.sync += self.overrange[0].eq(1)
+                m.d.sync += total.eq(0)
+                m.next = "OUTPUT"
             with m.State("OUTPUT"):
-                m.d.comb += self.o.valid.eq(1)
+                m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(self.o.ready), write.en.eq(1)]
                 with m.If(self.o.ready):
-                    m.next = "IDLE"
-                    with m.If(item.ok & (item.element == config.elements - 1)):
+                    m.next = "REQUEST"
+                    with m.If(is_current):
+                        # The next element's indicators come to the place where they are used.
+                        m.d.sync += [
+                            self.voltage.eq(self.voltage.rotate_right(1)),
+                            self.overrange.eq(self.overrange.rotate_right(1)),
+                        ]
+                    with m.If(item.channel == config.last_channel):
                         m.d.sync += frames.eq(Mux(item.window, 0, frames + ~frames[-1]))
         with m.If(self.clear):
             m.d.sync += self.overrange.eq(0)

@@ -250,6 +250,11 @@ def check_indicators(config):
     assert config.voltage_high == pytest.approx(squares(1.01 * config.line.v_max, config.v_full_scale), rel=1e-3)
     assert config.current_high == pytest.approx(squares(1.105 * config.class_amps, config.i_full_scale), rel=5e-3)
     assert max(config.voltage_high, config.current_high) < 1 << config.indicator_bits
+    # Comparing whole steps is as good as comparing the sums.
+    step = 1 << config.indicator_step_log2
+    limits = (config.voltage_low, config.voltage_high, config.current_high)
+    assert [limit % step for limit in limits] == [0, step - 1, step - 1]
+    assert step == 1 or config.voltage_low >= step << 11
     # All samples at the most negative code: the worst sum that there can be.
     assert (1 << 15) ** 2 * config.window_frames < 1 << config.indicator_bits
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from harness import WithMultiplier, rng, run_stage, valid_never_waits_for_ready
+from harness import WithMultiplier, channel_items, channel_rows, rng, run_stage, valid_never_waits_for_ready
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.outputs.indicators import Indicators
@@ -18,22 +18,6 @@ CONFIG = MeterConfig.for_model("MDNCT-1SC")
 #: Windows of 512 frames, so that a few large samples reach the limits.
 SHORT = MeterConfig.for_model("MSNCT-2SC", sample_rate_hz=500.0, sample_bits=16)
 DUAL = MeterConfig.for_model("MDNCT-1SC", sample_rate_hz=500.0)
-
-
-def element_items(config, samples, ok, window, clip):
-    return [
-        {
-            "element": e,
-            "ok": int(ok[n]),
-            "window": int(window[n]),
-            "clip": int(clip[n, 2 * e] or clip[n, 2 * e + 1]),
-            "voltage": int(samples[n, 2 * e]) >> config.indicator_shift,
-            "current": int(samples[n, 2 * e + 1]) >> config.indicator_shift,
-            "product": int(samples[n, 2 * e]) * int(samples[n, 2 * e + 1]),
-        }
-        for n in range(len(samples))
-        for e in range(config.elements)
-    ]
 
 
 def stimulus(config, frames, name):
@@ -60,9 +44,9 @@ def sample_ports(ctx, stage):
 
 def run_hardware(config, samples, ok, window, clip, **options):
     """Return the run, and the status after each valid frame."""
-    items = element_items(config, samples, ok, window, clip)
+    items = channel_items(samples, ok=ok, window=window, clip=clip)
     run = run_stage(config, Indicators(config), items, probe=sample_ports, **options)
-    after = np.array(run.probes[config.elements - 1 :: config.elements]).reshape(-1, 2)
+    after = np.array(run.probes[config.last_channel :: config.channels]).reshape(-1, 2)
     bits = (after[:, np.newaxis, :] >> np.arange(config.elements)[:, np.newaxis]) & 1
     return run, (bits[..., 0] | bits[..., 1] << 1)[ok]
 
@@ -76,20 +60,23 @@ def test_hardware_equals_golden(config, throttled):
     expected = GoldenIndicators(config).process(samples[ok], window[ok], clip[ok])
     np.testing.assert_array_equal(status, expected)
     assert set(np.diff(expected & 1, axis=0).ravel()) == {0, 1, 255}, "the stimulus must go in and out of range"
-    for item, sent in zip(run.items, element_items(config, samples, ok, window, clip), strict=True):
-        assert {name: item[name] for name in ("element", "ok", "window", "product")} == {
-            name: sent[name] for name in ("element", "ok", "window", "product")
-        }
-    carried = [item["voltage"] | item["overrange"] << 1 for item in run.items if item["ok"]]
-    np.testing.assert_array_equal(np.reshape(carried, expected.shape), expected)
+    np.testing.assert_array_equal(channel_rows(run.items, config), samples[ok])
+    for item, sent in zip(run.items, channel_items(samples, ok=ok, window=window), strict=True):
+        assert (item["ok"], item["window"]) == (sent["ok"], sent["window"])
+    # With its current, an element's item has its indicators after this frame.
+    for bit, name in enumerate(("voltage", "overrange")):
+        np.testing.assert_array_equal(channel_rows(run.items, config, name)[:, 1::2], expected >> bit & 1)
     if not throttled:
-        valid = np.repeat(ok, config.elements)
-        assert set(np.array(run.latencies)[valid]) == {Indicators.latency}
-        assert max(np.array(run.latencies)[~valid]) <= Indicators.latency
+        # An item is taken together with its successor: the next one is offered in the clock after.
+        took = np.diff(run.accepted)
+        ends, valid = np.repeat(ok & window, config.channels)[1:], np.repeat(ok, config.channels)[1:]
+        assert set(took[valid & ~ends]) == {Indicators.latency + 1}
+        assert set(took[valid & ends]) == {Indicators.latency + 3}
+        assert set(took[~valid]) == {1}
 
 
 def test_output_is_valid_before_it_is_ready():
-    items = element_items(SHORT, np.zeros((1, 2), int), [1], [0], np.zeros((1, 2)))
+    items = channel_items(np.zeros((1, 2), int))
     assert valid_never_waits_for_ready(SHORT, Indicators(SHORT), items)
 
 
@@ -144,11 +131,11 @@ def test_overrange_is_sticky_until_cleared():
     seen = []
 
     async def frame(ctx, *, clip, ok=1):
-        ctx.set(dut.i.payload, {"element": 0, "ok": ok, "window": 0, "clip": clip})
-        ctx.set(dut.i.valid, 1)
-        await ctx.tick().until(dut.i.ready)
+        for channel in (0, 1):
+            ctx.set(dut.i.payload, {"channel": channel, "ok": ok, "window": 0, "clip": clip})
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick().until(dut.i.ready)
         ctx.set(dut.i.valid, 0)
-        await ctx.tick().until(dut.o.valid)
         seen.append(ctx.get(dut.overrange))
 
     async def bench(ctx):

@@ -11,7 +11,7 @@ from harness import channel_items, rng, run_stage, valid_never_waits_for_ready
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blondel.hdl.config import INDICATOR_BITS, LINES, MeterConfig
+from blondel.hdl.config import LINES, MeterConfig
 from blondel.hdl.metrology.power import Power
 from blondel.sim.golden.power import Power as GoldenPower
 
@@ -32,7 +32,16 @@ def stimulus(config, frames, name):
     samples[: len(rows)] = rows
     ok = generator.random(frames) < 0.8
     ok[: len(rows)] = True
-    return samples, ok, generator.random(samples.shape) < 0.1
+    return samples, ok, generator.integers(0, 4, samples.shape)
+
+
+def watched_items(config, samples, ok, window, flags):
+    """Turn rows of frames into items; ``flags`` has the voltage indicator in bit 0 and overrange in bit 1."""
+    items = channel_items(samples, ok=ok, window=window)
+    for item, bits in zip(items, flags.ravel().tolist(), strict=True):
+        del item["clip"]
+        item |= {"voltage": bits & 1, "overrange": bits >> 1}
+    return items
 
 
 def element_rows(items, config, name):
@@ -45,30 +54,27 @@ def element_rows(items, config, name):
 @CONFIGS
 @pytest.mark.parametrize("throttled", [False, True], ids=["full speed", "throttled"])
 def test_hardware_equals_golden(config, throttled):
-    samples, ok, clip = stimulus(config, 60, f"power {config.sample_bits} {throttled}")
+    samples, ok, flags = stimulus(config, 60, f"power {config.sample_bits} {throttled}")
     window = (np.arange(60) % 7 == 0) & ok
-    items = channel_items(samples, ok=ok, clip=clip, window=window)
+    items = watched_items(config, samples, ok, window, flags)
     throttle = rng("throttle") if throttled else None
     run = run_stage(config, Power(config), items, outputs=len(items) // 2, throttle=throttle)
     assert [item["ok"] for item in run.items] == list(np.repeat(ok, config.elements))
     assert [item["window"] for item in run.items] == list(np.repeat(window, config.elements))
-    expected = {
-        "product": GoldenPower(config).process(samples[ok]),
-        "voltage": samples[ok][:, 0::2] >> config.indicator_shift,
-        "current": samples[ok][:, 1::2] >> config.indicator_shift,
-        "clip": clip[ok][:, 0::2] | clip[ok][:, 1::2],
-    }
-    for name, values in expected.items():
-        np.testing.assert_array_equal(element_rows(run.items, config, name), values)
-    assert expected["product"].max() == config.product_max
-    assert abs(expected["voltage"]).max() == 1 << (INDICATOR_BITS - 1)
+    expected = GoldenPower(config).process(samples[ok])
+    np.testing.assert_array_equal(element_rows(run.items, config, "product"), expected)
+    for bit, name in enumerate(("voltage", "overrange")):
+        np.testing.assert_array_equal(element_rows(run.items, config, name), flags[ok][:, 1::2] >> bit & 1)
+    assert expected.max() == config.product_max
     if not throttled:
-        currents = run.accepted[1::2]
-        assert {out - into for into, out in zip(currents, run.shown, strict=True)} == {Power.latency}
+        # A current is taken together with its product, the voltage in the clock after.
+        assert set(np.diff(run.accepted)[0::2]) == {Power.latency + 1}
+        assert set(np.diff(run.accepted)[1::2]) == {1}
 
 
 def test_output_is_valid_before_it_is_ready():
-    items = channel_items(np.zeros((1, DUAL.channels), dtype=int))
+    zeros = np.zeros((1, DUAL.channels), dtype=int)
+    items = watched_items(DUAL, zeros, np.ones(1), np.zeros(1), zeros)
     assert valid_never_waits_for_ready(DUAL, Power(DUAL), items)
 
 
@@ -101,5 +107,7 @@ VALUE = st.integers(-(1 << (DUAL.path_bits - 1)), (1 << (DUAL.path_bits - 1)) - 
 )
 def test_every_product_is_its_own_element_s(frames, throttle):
     samples = np.array(frames, dtype=np.int64)
-    run = run_stage(DUAL, Power(DUAL), channel_items(samples), outputs=2 * len(frames), throttle=throttle)
+    ok = np.ones(len(frames))
+    items = watched_items(DUAL, samples, ok, ok, np.zeros_like(samples))
+    run = run_stage(DUAL, Power(DUAL), items, outputs=2 * len(frames), throttle=throttle)
     np.testing.assert_array_equal(element_rows(run.items, DUAL, "product"), GoldenPower(DUAL).process(samples))
