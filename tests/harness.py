@@ -205,7 +205,7 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
                 accepted.append(clock[0])
             clock[0] += 1
             assert clock[0] < limit, f"{len(run.items)} of {outputs} items after {limit} clocks"
-            if finished[0]:
+            if finished[0] and len(accepted) == len(items):
                 break
 
     sim = Simulator(dut)

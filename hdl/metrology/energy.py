@@ -24,7 +24,7 @@ class RecordKind(enum.IntEnum, shape=2):
     accumulator of its own, its ``DELIVERED`` holds what is beyond the last tick.
     """
 
-    #: Energy of the current window, until it is seen to be a load; loaded, seen, direction (bits 0, 1, 2).
+    #: Energy of the current window, zero once it was seen to be a load; loaded, seen, direction (bits 0, 1, 2).
     GATE = 0
     #: Energy not committed to a register; quanta that the no-load gate withheld, two's complement.
     PENDING = 1
@@ -113,35 +113,16 @@ class Energy(wiring.Component):
     ----------
     latency : int
         Clocks from the acceptance of a valid frame's last item to ``o`` being valid.
-    accumulators, counts : Memory
-        The records: word ``8 × e + 4 × half + k`` has record ``k`` of element ``e``.
     internals : SimpleNamespace
-        After elaboration, for proofs: the registers of an element's turn, the memories' ports, and
-        ``steps``, a signal for each state of the sequence.
+        After elaboration, for tests and proofs: the registers of an element's turn, ``steps``, a signal
+        for each state of the sequence, and the memories ``accumulators`` and ``counts``, of which word
+        ``8 × e + 4 × half + k`` has record ``k`` of element ``e``.
     """
 
     latency = 11
 
     def __init__(self, config: MeterConfig):
         self._config = config
-        constants = {
-            Word.START: config.start_energy - 1,
-            Word.TURN: config.hysteresis - 1,
-            Word.QUANTUM_NEGATIVE: -config.quantum,
-            Word.QUANTUM: config.quantum,
-            Word.TICK_NEGATIVE: -config.tick,
-            Word.SCRATCH: 0,
-        }
-        words = 8 * (config.elements + 1)
-        self.accumulators = Memory(
-            shape=signed(config.accumulator_bits),
-            depth=words + len(constants),
-            init=[0] * words + [constants[word] for word in Word],
-            attrs={"ram_style": "block"},
-        )
-        self.counts = Memory(
-            shape=unsigned(config.register_bits), depth=words, init=[], attrs={"ram_style": "block"}
-        )
         super().__init__(
             {
                 "i": In(stream.Signature(energy_item(config))),
@@ -158,11 +139,27 @@ class Energy(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
-        m.submodules.accumulators = self.accumulators
-        m.submodules.counts = self.counts
-        read, write = self.accumulators.read_port(), self.accumulators.write_port()
-        count_read, count_write = self.counts.read_port(), self.counts.write_port()
         total = config.elements
+        constants = {
+            Word.START: config.start_energy - 1,
+            Word.TURN: config.hysteresis - 1,
+            Word.QUANTUM_NEGATIVE: -config.quantum,
+            Word.QUANTUM: config.quantum,
+            Word.TICK_NEGATIVE: -config.tick,
+            Word.SCRATCH: 0,
+        }
+        words = 8 * (total + 1)
+        m.submodules.accumulators = accumulators = Memory(
+            shape=signed(config.accumulator_bits),
+            depth=words + len(constants),
+            init=[0] * words + [constants[word] for word in Word],
+            attrs={"ram_style": "block"},
+        )
+        m.submodules.counts = counts = Memory(
+            shape=unsigned(config.register_bits), depth=words, init=[], attrs={"ram_style": "block"}
+        )
+        read, write = accumulators.read_port(), accumulators.write_port()
+        count_read, count_write = counts.read_port(), counts.write_port()
         index_bits = clog2(config.elements + 2)
 
         # Of the item; the product stays on the stream until it was needed for the last time.
@@ -212,7 +209,7 @@ class Energy(wiring.Component):
         # Two adders: the word that the memory shows, and the result of the step before or the product;
         # the count that the memory shows, and a step up or down.
         result = Signal(signed(config.accumulator_bits), reset_less=True)
-        addend = Signal(range(len(Addend)))
+        addend = Signal(range(len(Addend)), reset_less=True)
         second = Signal(signed(config.accumulator_bits))
         added = Signal(signed(config.accumulator_bits))
         with m.Switch(addend):
@@ -230,8 +227,8 @@ class Energy(wiring.Component):
             self.records.rdata.count.eq(count_read.data),
         ]
         below_zero = added[-1]
-        # Where the memory shows T − 1, the sum is below zero if the result's magnitude is T or more.
-        against_threshold = addend.eq(Mux(result[-1], Addend.RESULT, Addend.RESULT_NEGATIVE))
+        # Where the memory shows T − 1, the next sum is below zero if this one's magnitude is T or more.
+        against_threshold = addend.eq(Mux(below_zero, Addend.RESULT, Addend.RESULT_NEGATIVE))
 
         def word(kind, half, of):
             return Cat(kind, half, of)
@@ -259,39 +256,39 @@ class Energy(wiring.Component):
                     with m.If(self.i.payload.ok):
                         with m.If(~under_way):
                             m.d.sync += moving.eq(self.freeze & ~held)
+                        m.d.sync += addend.eq(Addend.PRODUCT)
                         m.next = "WINDOW"
                     with m.Else():
                         m.d.comb += self.i.ready.eq(1)
                         with m.If(self.i.payload.element == total - 1):
                             m.next = "OUTPUT"
             with m.State("WINDOW"):
-                m.d.comb += [
-                    addend.eq(Mux(count_read.data[1], Addend.ZERO, Addend.PRODUCT)),
-                    read.addr.eq(constant(Word.START)),
-                ]
+                m.d.comb += read.addr.eq(constant(Word.START))
                 m.d.sync += [
                     result.eq(added),
+                    against_threshold,
                     Cat(loaded, seen, direction).eq(count_read.data),
                     Cat(up, down).eq(0),
                 ]
                 m.next = "START"
             with m.State("START"):
                 m.d.comb += [
-                    against_threshold,
                     read.addr.eq(word(RecordKind.PENDING, live, element)),
                     place.kind.eq(RecordKind.GATE),
                 ]
-                m.d.sync += [seen.eq(seen | below_zero), loaded.eq(loaded | below_zero), store.eq(1)]
-                with m.If(window):
+                m.d.sync += [
+                    seen.eq(seen | below_zero),
+                    loaded.eq(loaded | below_zero),
+                    addend.eq(Addend.PRODUCT),
+                    store.eq(1),
+                ]
+                with m.If(seen | window):
                     m.d.sync += result.eq(0)
                 m.next = "PENDING"
             with m.State("PENDING"):
-                m.d.comb += [
-                    self.i.ready.eq(1),
-                    addend.eq(Addend.PRODUCT),
-                    read.addr.eq(constant(Word.TURN)),
-                ]
+                m.d.comb += [self.i.ready.eq(1), read.addr.eq(constant(Word.TURN))]
                 m.d.sync += [
+                    against_threshold,
                     shadow_voltage.eq(Cat(shadow_voltage[1:], self.i.payload.voltage)),
                     shadow_overrange.eq(Cat(shadow_overrange[1:], self.i.payload.overrange)),
                     result.eq(added),
@@ -301,7 +298,6 @@ class Energy(wiring.Component):
             with m.State("TURN"):
                 m.d.comb += [
                     write.addr.eq(constant(Word.SCRATCH)),
-                    against_threshold,
                     read.addr.eq(
                         Mux(result[-1], Const(constant(Word.QUANTUM)), Const(constant(Word.QUANTUM_NEGATIVE)))
                     ),
@@ -311,13 +307,13 @@ class Energy(wiring.Component):
                     received.eq(result[-1]),
                     commit.eq(loaded & ((result[-1] == direction) | below_zero)),
                     withhold.eq(~loaded & below_zero),
+                    addend.eq(Addend.RESULT),
                     store_count.eq(1),
                 ]
                 m.next = "WITHHOLD"
             with m.State("WITHHOLD"):
                 m.d.comb += [
                     count_write.data[:3].eq(flags),
-                    addend.eq(Addend.RESULT),
                     read.addr.eq(word(other, live, element)),
                     place.kind.eq(RecordKind.PENDING),
                 ]
@@ -330,61 +326,60 @@ class Energy(wiring.Component):
                     down.eq(withhold & received),
                     shadow_reversed.eq(Cat(shadow_reversed[1:], flags[0] & flags[2])),
                     shadow_no_load.eq(Cat(shadow_no_load[1:], ~flags[0])),
+                    addend.eq(Addend.ZERO),
                     store.eq(1),
                     store_count.eq(1),
                 ]
                 m.next = "OTHER"
             with m.State("OTHER"):
                 m.d.comb += read.addr.eq(constant(Word.QUANTUM_NEGATIVE))
-                m.d.sync += result.eq(added)
+                m.d.sync += [result.eq(added), addend.eq(Addend.RESULT)]
                 m.next = "OTHER QUANTUM"
             with m.State("OWN"):
-                with m.If(commit):
-                    m.d.comb += addend.eq(Mux(received, Addend.RESULT_NEGATIVE, Addend.RESULT))
                 m.d.comb += read.addr.eq(constant(Word.QUANTUM_NEGATIVE))
-                m.d.sync += result.eq(added)
+                m.d.sync += [result.eq(added), addend.eq(Addend.RESULT)]
                 m.next = "OWN QUANTUM"
             # One register, then the other: a quantum, if there is one; then the pending energy again.
             for name, kind in (("OTHER", other), ("OWN", own)):
                 with m.State(f"{name} QUANTUM"):
-                    m.d.comb += [
-                        addend.eq(Addend.RESULT),
-                        read.addr.eq(constant(Word.SCRATCH)),
-                        place.kind.eq(kind),
-                    ]
+                    m.d.comb += [read.addr.eq(constant(Word.SCRATCH)), place.kind.eq(kind)]
                     with m.If(~below_zero):
                         m.d.sync += result.eq(added)
-                    m.d.sync += [up.eq(~below_zero), down.eq(0), store.eq(1), store_count.eq(1)]
+                    m.d.sync += [
+                        up.eq(~below_zero),
+                        down.eq(0),
+                        addend.eq(Addend.ZERO),
+                        store.eq(1),
+                        store_count.eq(1),
+                    ]
                     m.next = f"{name} TOTAL"
                 with m.State(f"{name} TOTAL"):
                     m.d.comb += [place.kind.eq(kind), place.element.eq(total), place_half.eq(total_half)]
                     m.d.sync += [result.eq(added), store_count.eq(1)]
                     if name == "OTHER":
+                        with m.If(commit):
+                            m.d.sync += addend.eq(Mux(received, Addend.RESULT_NEGATIVE, Addend.RESULT))
                         m.d.comb += read.addr.eq(word(own, live, element))
                         m.next = "OWN"
                     else:
+                        with m.If(commit & ~received):
+                            m.d.sync += addend.eq(Addend.RESULT)
                         m.d.comb += read.addr.eq(word(RecordKind.DELIVERED, total_half, Const(total, index_bits)))
                         m.next = "TOTAL"
             with m.State("TOTAL"):
-                with m.If(commit & ~received):
-                    m.d.comb += addend.eq(Addend.RESULT)
                 m.d.comb += [
                     read.addr.eq(constant(Word.TICK_NEGATIVE)),
                     place.kind.eq(RecordKind.DELIVERED),
                     place.element.eq(total),
                 ]
-                m.d.sync += result.eq(added)
+                m.d.sync += [result.eq(added), addend.eq(Addend.RESULT)]
                 with m.If(last):
                     m.next = "TICK"
                 with m.Else():
                     m.d.sync += store.eq(1)
                     m.next = "IDLE"
             with m.State("TICK"):
-                m.d.comb += [
-                    addend.eq(Addend.RESULT),
-                    place.kind.eq(RecordKind.DELIVERED),
-                    place.element.eq(total),
-                ]
+                m.d.comb += [place.kind.eq(RecordKind.DELIVERED), place.element.eq(total)]
                 with m.If(~below_zero):
                     m.d.sync += result.eq(added)
                 m.d.sync += [self.o.payload.tick.eq(~below_zero), store.eq(1)]
@@ -428,9 +423,9 @@ class Energy(wiring.Component):
             steps = {name: fsm.ongoing(name) for name in list(fsm.encoding)}
 
         self.internals = SimpleNamespace(
-            steps=steps, element=element, direction=direction, received=received, commit=commit, withhold=withhold,
-            up=up, down=down, live=live, held=held, moving=moving, under_way=under_way, target=target, store=store,
-            store_count=store_count, result=result, added=added, read=read, write=write, count_read=count_read,
-            count_write=count_write,
+            steps=steps, accumulators=accumulators, counts=counts, read=read, write=write, count_read=count_read,
+            count_write=count_write, addend=addend, added=added, result=result, element=element, received=received,
+            commit=commit, withhold=withhold, up=up, down=down, live=live, held=held, moving=moving,
+            under_way=under_way, target=target, store=store, store_count=store_count,
         )  # fmt: skip
         return m

@@ -24,8 +24,8 @@ def _meter(products, window, records, quantum, hysteresis, start_energy, tick, m
             gate, pending, registers = records[e, GATE], records[e, PENDING], records[e, DELIVERED:]
             loaded, seen, direction = gate[1] & LOADED != 0, gate[1] & SEEN != 0, gate[1] & DIRECTION != 0
             product = np.int64(products[n, e])
-            if not seen:
-                gate[0] += product
+            gate[0] += product
+            known = seen
             if abs(gate[0]) >= start_energy:
                 seen = loaded = True
 
@@ -52,9 +52,10 @@ def _meter(products, window, records, quantum, hysteresis, start_energy, tick, m
                     registers[k, 1] = (registers[k, 1] + 1) & mask
                     total[DELIVERED + k, 1] = (total[DELIVERED + k, 1] + 1) & mask
 
+            if known or window[n]:
+                gate[0] = 0
             if window[n]:
                 loaded, seen = seen, False
-                gate[0] = 0
             gate[1] = (gate[1] & ~np.int64(7)) | LOADED * loaded | SEEN * seen | DIRECTION * direction
             status[n, e] = (loaded and direction) | 2 * (not loaded)
         if total[DELIVERED, 0] >= tick:

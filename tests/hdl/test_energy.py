@@ -64,7 +64,7 @@ def live_records(ctx, stage, config, half=0):
     records = np.zeros((config.elements + 1, 4, 2), dtype=np.int64)
     for e, k in np.ndindex(records.shape[:2]):
         word = 8 * e + 4 * half + k
-        records[e, k] = ctx.get(stage.accumulators.data[word]), ctx.get(stage.counts.data[word])
+        records[e, k] = ctx.get(stage.internals.accumulators.data[word]), ctx.get(stage.internals.counts.data[word])
     return records
 
 
@@ -198,6 +198,25 @@ def clocks_of_a_frame(config):
 def test_clocks_of_an_element():
     assert clocks_of_a_frame(SINGLE) == 15
     assert clocks_of_a_frame(SMALL) == 2 + 13 * SMALL.elements
+
+
+@pytest.mark.parametrize("throttled", [False, True], ids=["full speed", "throttled"])
+def test_indicators_show_with_their_frame(throttled):
+    generator = rng("indicators")
+    ok = np.array([generator.random() < 0.8 for _ in range(40)])
+    items = items_of(np.zeros((40, 3), dtype=int), ok=ok)
+    for item in items:
+        item.update(voltage=generator.getrandbits(1), overrange=generator.getrandbits(1))
+    run = run_stage(
+        SMALL, Energy(SMALL), items, outputs=40, throttle=rng("throttle") if throttled else None,
+        probe=lambda ctx, stage: {name: ctx.get(getattr(stage, name)) for name in ("voltage", "overrange")},
+    )  # fmt: skip
+    expected = {"voltage": 0, "overrange": 0}
+    for n, shown in enumerate(run.probes):
+        if ok[n]:
+            frame = items[3 * n : 3 * n + 3]
+            expected = {name: sum(item[name] << e for e, item in enumerate(frame)) for name in expected}
+        assert shown == expected
 
 
 def test_output_is_valid_before_it_is_ready():
@@ -432,8 +451,10 @@ def test_metering_goes_on_while_frozen_and_while_always_asked():
 
     async def ask(ctx):
         ctx.set(stage.records.valid, 1)
-        async for _, _, ready in ctx.tick().sample(stage.records.ready):
+        for _ in range(60 * len(products)):
+            _, _, ready = await ctx.tick().sample(stage.records.ready)
             answers[0] += ready
+        raise AssertionError(f"{len(ticks)} frames while records were asked for {answers[0]} times")
 
     sim = Simulator(stage)
     sim.add_clock(1e-6)
