@@ -386,7 +386,7 @@ class MeterConfig:
 
     @property
     def offset_bits(self) -> int:
-        """Width of an offset estimate: a sample with as many fraction bits as a window's mean has."""
+        """Width of an offset correction: a sample with as many fraction bits as a window's mean has."""
         return self.sample_bits + self.window_log2
 
     @property
@@ -400,8 +400,8 @@ class MeterConfig:
         return self.sample_bits + 1
 
     def offset_word(self, channel: int) -> int:
-        """Return the offset estimate to start from, in LSB × 2**-window_log2."""
-        return round((self.channel_calibration(channel).offset or 0.0) * self.window_frames)
+        """Return the offset correction to start from, minus the offset, in LSB × 2**-window_log2."""
+        return round(-(self.channel_calibration(channel).offset or 0.0) * self.window_frames)
 
     @property
     def offset_calibrated(self) -> bool:

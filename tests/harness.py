@@ -154,6 +154,7 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
             rdata = dut.records.rdata
             record = await ctx.tick().sample(rdata.accumulator, rdata.count).until(dut.records.ready)
             ctx.set(dut.records.valid, 0)
+            await ctx.tick()
             run.records.append(record)
         ready_to_feed[0] = True
 

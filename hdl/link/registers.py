@@ -19,7 +19,7 @@ class Block(enum.IntEnum):
 
     #: Index: element × 4 + 0 gate, 1 pending, 2 delivered, 3 received; the total comes after the last element.
     ENERGY = 0
-    #: Index: channel. Accumulator: offset estimate, LSB × 2**-window_log2.
+    #: Index: channel. Accumulator: what is added to each sample, minus its offset, LSB × 2**-window_log2.
     OFFSET = 1
     #: Index: channel. Accumulator: all-pass coefficient × 2**18; count: whole samples of delay.
     PHASE = 2

@@ -1,33 +1,42 @@
-"""Offset removal: what a channel shows at zero input is subtracted from every sample."""
+"""Offset removal: every sample is corrected by what its channel shows at zero input."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+import enum
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from blondel.hdl.config import ACQUIRED_WINDOWS, TRACKING_SHIFT, MeterConfig
-from blondel.hdl.fixed import Overflow, Rounding, resize, shift_right
 from blondel.hdl.items import channel_item
 from blondel.hdl.link.record import RecordSignature
 
 __all__ = ["OLDEST", "Offset"]
 
-#: Windows after which the estimate takes its slowest steps.
+#: Windows after which the correction takes its slowest steps.
 OLDEST = ACQUIRED_WINDOWS - 1 + TRACKING_SHIFT
 
 
-class Offset(wiring.Component):
-    """Subtract each channel's offset, and track it from window to window.
+class _Word(enum.IntEnum):
+    """What the state memory holds of a channel, a word each."""
 
-    At the end of each window the estimate moves by the mean of what was left of the window's samples:
-    whole after the first windows, then 1/2, 1/4 and from there on 1/8 of it. A window is whole cycles
+    CORRECTION = 0
+    SUM = 1
+
+
+class Offset(wiring.Component):
+    """Add each channel's correction, minus its offset, and track it from window to window.
+
+    At the end of each window the correction moves by minus the mean of what was left of the window's samples: by
+    1/8 of it, eight times after the first windows, then four times, twice, and from there on once. A step
+    that would leave the range of a sample is not taken. A window is whole cycles
     of the mains, so its mean is the offset, but for a part of a sample's step: without ripple there is
-    nothing to filter, and the estimate is right after a few windows. A window's length varies by a cycle,
+    nothing to filter, and the correction is right after a few windows. A window's length varies by a cycle,
     and the sum is divided by its least length: the steps are up to 3.5 % too long, which the next ones
-    make good, since they start from what is left. What is left over when the estimate is rounded to the
-    LSB that is subtracted is taken up in the same way: the sum of all results stays small for ever.
+    make good, since they start from what is left. What is left over when the correction is rounded to the
+    LSB that is added is taken up in the same way: the sum of all results stays small for ever.
 
     Parameters
     ----------
@@ -37,18 +46,18 @@ class Offset(wiring.Component):
     Members
     -------
     i : In(stream of channel_item(sample_bits))
-        Samples, LSB of the converter.
+        Samples, LSB of the converter. An item stays on the stream until it is done with.
     o : Out(stream of channel_item(sample_bits + 1))
         Samples less their offset, LSB of the converter; cannot overflow.
     records : In(RecordSignature(channel_bits))
-        ``accumulator``: the estimate, LSB × 2**-window_log2. Writing one tells the tracking that the
+        ``accumulator``: the correction, LSB × 2**-window_log2. Writing one tells the tracking that the
         offsets are calibrated: from then on it takes its slowest steps.
 
     Attributes
     ----------
     latency : int
-        Clocks from an item's acceptance to its successor's being valid. After the last item of a window
-        the next one waits for up to TRACKING_SHIFT + 2 clocks more, while the estimate moves.
+        Clocks from an item's being valid to its successor's being valid. After an item that ends a window
+        the next one waits for up to 2**(TRACKING_SHIFT + 1) clocks more, while the correction moves.
     """
 
     latency = 2
@@ -66,82 +75,95 @@ class Offset(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
-        state = data.StructLayout(
-            {"estimate": signed(config.offset_bits), "sum": signed(config.offset_sum_bits)}
-        )
+        init = []
+        for channel in range(config.channels):
+            init += [config.offset_word(channel), 0]
         m.submodules.memory = memory = Memory(
-            shape=state,
-            depth=config.channels,
-            init=[{"estimate": config.offset_word(channel), "sum": 0} for channel in range(config.channels)],
-            attrs={"ram_style": "block"},
+            shape=signed(config.offset_sum_bits), depth=len(init), init=init, attrs={"ram_style": "block"}
         )
         read, write = memory.read_port(), memory.write_port()
 
+        item = self.i.payload
         # Windows seen, up to the number from which the step stays at its slowest.
         age = Signal(range(OLDEST + 1), init=OLDEST if config.offset_calibrated else 0)
-        item = Signal(self.i.payload.shape(), reset_less=True)
-        result = Signal(signed(config.offset_removed_bits), reset_less=True)
-        total = Signal(signed(config.offset_sum_bits))
-        # What is added to the estimate: nothing; at a window's end its sum, halved in each clock.
-        more = Signal(signed(config.offset_sum_bits), reset_less=True)
-        halvings = Signal(range(TRACKING_SHIFT + 1), reset_less=True)
-        moved, _ = resize(read.data.estimate + more, config.offset_bits, Overflow.SATURATE)
+        more_steps = Array(
+            (1 << TRACKING_SHIFT >> max(0, windows - (ACQUIRED_WINDOWS - 1))) - 1 for windows in range(OLDEST + 1)
+        )
+        steps = Signal(range(1 << TRACKING_SHIFT), reset_less=True)
+        # The item's result; at a window's end a step of the correction.
+        addend = Signal(signed(config.offset_sum_bits), reset_less=True)
+        # The word that the memory shows, and the addend: a sum, or a correction.
+        zero = Signal()
+        total = Mux(zero, 0, (read.data + addend)[: config.offset_sum_bits]).as_signed()
+        top = total[config.offset_bits - 1 :]
+        in_range = ~top.any() | top.all()
+
+        # item + round(correction), half_even, in one adder: its carry rounds up.
+        whole, part = read.data[config.window_log2 : config.offset_bits], read.data[: config.window_log2]
+        up = part[-1] & (part[:-1].any() | whole[0])
+        corrected = Cat(Const(1, 1), item.data).as_signed() + Cat(up, whole).as_signed()
+
         m.d.comb += [
-            total.eq(read.data.sum + result),
-            read.addr.eq(item.channel),
-            write.addr.eq(item.channel),
-            write.data.estimate.eq(moved),
+            read.addr.eq(Cat(Const(_Word.CORRECTION, 1), item.channel)),
+            write.addr.eq(Cat(Const(_Word.SUM, 1), item.channel)),
+            write.data.eq(total),
             self.o.payload.channel.eq(item.channel),
             self.o.payload.ok.eq(item.ok),
             self.o.payload.window.eq(item.window),
             self.o.payload.clip.eq(item.clip),
-            self.o.payload.data.eq(result),
-            self.records.rdata.accumulator.eq(read.data.estimate),
+            self.o.payload.data.eq(addend),
+            self.records.rdata.accumulator.eq(read.data),
         ]
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.i.ready.eq(1), read.addr.eq(self.i.payload.channel)]
-                m.d.sync += more.eq(0)
                 with m.If(self.i.valid):
-                    m.d.sync += item.eq(self.i.payload)
-                    m.next = "SUBTRACT"
+                    m.next = "CORRECT"
                 with m.Elif(self.records.valid):
-                    m.d.comb += read.addr.eq(self.records.index)
+                    m.d.comb += read.addr.eq(Cat(Const(_Word.CORRECTION, 1), self.records.index))
                     m.next = "ACCESS"
-            with m.State("SUBTRACT"):
-                rounded = shift_right(read.data.estimate, config.window_log2, Rounding.HALF_EVEN)
-                m.d.sync += result.eq(item.data - rounded)
+            with m.State("CORRECT"):
+                m.d.comb += read.addr.eq(Cat(Const(_Word.SUM, 1), item.channel))
+                m.d.sync += addend.eq(corrected[1:].as_signed())
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
-                m.d.comb += [self.o.valid.eq(1), write.data.sum.eq(total)]
+                m.d.comb += [self.o.valid.eq(1), read.addr.eq(Cat(Const(_Word.SUM, 1), item.channel))]
                 with m.If(self.o.ready):
-                    m.d.comb += write.en.eq(item.ok)
-                    m.d.sync += more.eq(total)
+                    m.d.comb += [write.en.eq(item.ok), self.i.ready.eq(1)]
                     m.next = "IDLE"
                     if config.offset_tracking:
+                        # One's complement: the loop starts from what is left, so the last place does not matter.
+                        m.d.sync += addend.eq(~(total >> TRACKING_SHIFT))
                         with m.If(item.ok & item.window):
-                            m.next = "AGE"
-            with m.State("AGE"):
-                # The word that was written is read again in this clock.
-                m.d.sync += halvings.eq(Mux(age < ACQUIRED_WINDOWS, 0, age - (ACQUIRED_WINDOWS - 1)))
-                m.next = "HALVE"
-            with m.State("HALVE"):
-                with m.If(halvings != 0):
-                    m.d.sync += [more.eq(more >> 1), halvings.eq(halvings - 1)]
-                with m.Else():
-                    m.d.comb += write.en.eq(1)
+                            m.d.comb += self.i.ready.eq(0)
+                            m.next = "WINDOW"
+            with m.State("WINDOW"):
+                # Of the sum there is the addend; the next window's starts from zero.
+                m.d.comb += [zero.eq(1), write.en.eq(1)]
+                m.d.sync += steps.eq(more_steps[age])
+                m.next = "MOVE"
+            with m.State("MOVE"):
+                m.d.comb += [write.addr.eq(Cat(Const(_Word.CORRECTION, 1), item.channel)), write.en.eq(in_range)]
+                m.d.sync += steps.eq(steps - 1)
+                m.next = "READ"
+                with m.If(steps == 0):
+                    m.d.comb += self.i.ready.eq(1)
                     with m.If((item.channel == config.last_channel) & (age != OLDEST)):
                         m.d.sync += age.eq(age + 1)
                     m.next = "IDLE"
+            with m.State("READ"):
+                # What was written is there for the next step.
+                m.next = "MOVE"
             with m.State("ACCESS"):
                 m.d.comb += [
                     self.records.ready.eq(1),
+                    read.addr.eq(Cat(Const(_Word.CORRECTION, 1), self.records.index)),
                     write.en.eq(self.records.write),
-                    write.addr.eq(self.records.index),
-                    write.data.estimate.eq(self.records.wdata.accumulator),
+                    write.addr.eq(Cat(Const(_Word.CORRECTION, 1), self.records.index)),
                 ]
                 with m.If(self.records.write):
+                    m.d.comb += write.data.eq(self.records.wdata.accumulator)
                     m.d.sync += age.eq(OLDEST)
-                m.next = "IDLE"
+                with m.If(~self.records.valid):
+                    m.next = "IDLE"
         return m

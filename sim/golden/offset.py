@@ -5,34 +5,37 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from blondel.hdl.config import ACQUIRED_WINDOWS, MeterConfig
+from blondel.hdl.config import ACQUIRED_WINDOWS, TRACKING_SHIFT, MeterConfig
 from blondel.hdl.metrology.offset import OLDEST
 from blondel.sim.golden.block import Block
-from blondel.sim.golden.fixed import saturate, shift_right_half_even
+from blondel.sim.golden.fixed import shift_right_half_even
 
 __all__ = ["Offset"]
 
 
 @njit(cache=True)
 def _remove_offset(
-    samples, window, estimate, total, age, acquired, oldest, window_log2, offset_bits, tracking, out
+    samples, window, correction, total, age, acquired, oldest, slowest, window_log2, limit, tracking, out
 ):  # fmt: skip
     for n in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
-            result = np.int64(samples[n, channel]) - shift_right_half_even(estimate[channel], window_log2)
+            result = np.int64(samples[n, channel]) + shift_right_half_even(correction[channel], window_log2)
             out[n, channel] = result
             total[channel] += result
         if window[n]:
-            shift = max(age[0] - (acquired - 1), 0)
+            steps = slowest >> max(age[0] - (acquired - 1), 0)
             for channel in range(samples.shape[1]):
                 if tracking:
-                    estimate[channel] = saturate(estimate[channel] + (total[channel] >> shift), offset_bits)
+                    for _ in range(steps):
+                        moved = correction[channel] + ~(total[channel] // slowest)
+                        if -limit <= moved < limit:
+                            correction[channel] = moved
                 total[channel] = 0
             age[0] = min(age[0] + 1, oldest)
 
 
 class Offset(Block):
-    """Subtract each channel's offset, and track it from window to window.
+    """Add each channel's correction, minus its offset, and track it from window to window.
 
     Parameters
     ----------
@@ -41,8 +44,8 @@ class Offset(Block):
 
     Attributes
     ----------
-    estimate : ndarray of int64, (channels,)
-        Offset estimates, LSB × 2**-window_log2.
+    correction : ndarray of int64, (channels,)
+        Minus the offset estimates, LSB × 2**-window_log2.
     """
 
     def __init__(self, config: MeterConfig):
@@ -52,13 +55,13 @@ class Offset(Block):
     def reset(self) -> None:
         """Return to the state at power-up."""
         config = self._config
-        self.estimate = np.array([config.offset_word(c) for c in range(config.channels)], dtype=np.int64)
+        self.correction = np.array([config.offset_word(c) for c in range(config.channels)], dtype=np.int64)
         self._total = np.zeros(config.channels, dtype=np.int64)
         self._age = np.array([OLDEST if config.offset_calibrated else 0], dtype=np.int64)
 
-    def preset(self, estimate: np.ndarray) -> None:
+    def preset(self, correction: np.ndarray) -> None:
         """Set the offsets as calibrated; the tracking takes its slowest steps from here on."""
-        self.estimate[:] = estimate
+        self.correction[:] = correction
         self._total[:] = 0
         self._age[0] = OLDEST
 
@@ -80,7 +83,7 @@ class Offset(Block):
         out = np.empty(samples.shape, dtype=np.int64)
         config = self._config
         _remove_offset(
-            samples, window, self.estimate, self._total, self._age, ACQUIRED_WINDOWS, OLDEST,
-            config.window_log2, config.offset_bits, config.offset_tracking, out,
+            samples, window, self.correction, self._total, self._age, ACQUIRED_WINDOWS, OLDEST, 1 << TRACKING_SHIFT,
+            config.window_log2, 1 << (config.offset_bits - 1), config.offset_tracking, out,
         )  # fmt: skip
         return out

@@ -230,7 +230,7 @@ def test_window_and_offset_formulas(config):
     assert config.window_frames_most << config.sample_bits < 1 << (config.offset_sum_bits - 1)
     assert config.offset_removed_bits == config.sample_bits + 1
     for channel, calibration in enumerate(config.calibration):
-        error = config.offset_word(channel) - (calibration.offset or 0) * config.window_frames
+        error = config.offset_word(channel) + (calibration.offset or 0) * config.window_frames
         assert abs(error) <= 0.5
         assert -(1 << (config.offset_bits - 1)) <= config.offset_word(channel) < 1 << (config.offset_bits - 1)
     assert config.offset_calibrated == any(each.offset is not None for each in config.calibration)
