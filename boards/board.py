@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from amaranth.build import Attrs, Pins, Resource
+from amaranth.build import Attrs, Pins, Resource, Subsignal
 from amaranth.vendor import LatticeICE40Platform
 
 __all__ = ["TERMINALS", "Board", "ConverterSignal"]
@@ -57,6 +57,8 @@ class Board:
         resistors: the UP5K's current source drives it.
     converters : mapping of str to mapping of str to str
         For each front end that can be connected, by name: pins of its signals.
+    uart : mapping of str to str or None
+        Pins of the registers' ``rx`` and ``tx``. Default: the platform's own resource ``uart``, on its USB cable.
     programmers : tuple of tuple of str
         Commands that write a bitstream, whose name comes last; the first one that is installed is used.
     """
@@ -68,6 +70,7 @@ class Board:
     lamps: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     rgb_lamps: Mapping[str, str] = field(default_factory=dict)
     converters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    uart: Mapping[str, str] | None = None
     programmers: tuple[tuple[str, ...], ...] = (("iceprog",), ("openFPGALoader", "-b", "ice40_generic"))
 
     @property
@@ -86,7 +89,7 @@ class Board:
         return self.device.startswith("iCE40UP")
 
     def make_platform(self, front_end: str, signals: Mapping[str, ConverterSignal]) -> LatticeICE40Platform:
-        """Return the platform, with a resource for each terminal and for each of a front end's signals.
+        """Return the platform, with a resource for each terminal, for each of a front end's signals, and for the UART.
 
         Parameters
         ----------
@@ -103,5 +106,8 @@ class Board:
             resources.append(
                 Resource(f"converter_{name}", 0, Pins(pins, dir=signal.direction, invert=signal.invert), standard)
             )
+        if self.uart is not None:
+            pins = (Subsignal(name, Pins(self.uart[name], dir=way)) for name, way in (("rx", "i"), ("tx", "o")))
+            resources.append(Resource("uart", 0, *pins, standard))
         platform.add_resources(resources)
         return platform

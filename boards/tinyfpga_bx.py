@@ -25,6 +25,8 @@ BOARD = Board(
         "no_load": "gpio_0:9",
         "queued": "gpio_0:10",
     },
+    # Left side.
+    uart={"rx": "gpio_0:11", "tx": "gpio_0:12"},
     lamps={"test": ("led", 0)},
     converters={
         # Right side.

@@ -14,6 +14,7 @@ from blondel.hdl.config import MeterConfig
 from blondel.hdl.frontend.ads131m import Ads131m
 from blondel.hdl.frontend.playback import Playback, PlaybackLoad
 from blondel.hdl.frontend.sigma_delta import SigmaDelta, Sinc3
+from blondel.hdl.link.uart import Uart
 from blondel.hdl.meter import Meter
 
 __all__ = ["FRONT_ENDS", "Device", "FrontEnd"]
@@ -109,8 +110,8 @@ def _current_source(lamps: Mapping[IOPort, ValueLike]) -> Instance:
 class Device(wiring.Component):
     """A meter on a board.
 
-    Indicators are those of any element; the no-load indicator is on while no element is loaded. The register
-    port has no pins.
+    Indicators are those of any element; the no-load indicator is on while no element is loaded. The registers
+    can be read through a UART.
 
     Parameters
     ----------
@@ -144,6 +145,13 @@ class Device(wiring.Component):
         m.submodules.front_end = front_end = self._front_end.make(config, board.clock_hz, ports, self._load)
         m.submodules.meter = meter = Meter(config)
         wiring.connect(m, front_end.o, meter.samples)
+
+        m.submodules.uart = uart = Uart(config, board.clock_hz)
+        wiring.connect(m, uart.registers, meter.registers)
+        wires = platform.request("uart", 0, dir="-")
+        m.submodules.pin_rx = pin_rx = io.Buffer("i", wires.rx)
+        m.submodules.pin_tx = pin_tx = io.Buffer("o", wires.tx)
+        m.d.comb += [uart.rx.eq(pin_rx.i), pin_tx.o.eq(uart.tx)]
 
         level = {name: getattr(meter, name) for name in ("output_10", "output_100", "output_1000", "test", "counter")}
         level |= {name: getattr(meter, name).any() for name in ("queued", "voltage", "reversed", "overrange")}

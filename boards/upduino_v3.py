@@ -31,6 +31,8 @@ BOARD = Board(
         "no_load": "j_0:16",
         "queued": "j_0:17",
     },
+    # Right row, JP6: pins 36 and 42.
+    uart={"rx": "j_1:10", "tx": "j_1:11"},
     rgb_lamps={"output_10": "g", "test": "r"},
     converters={
         # Right row, JP6: pins 44 4 3 48 45 47 46.

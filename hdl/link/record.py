@@ -1,7 +1,7 @@
 """Records: the state of a stage, as the outside reads and presets it.
 
-A record is read and written whole, in one clock, while its stage is between two items: no value is
-torn, and none is lost.
+A record is read and written whole, while its stage is between two items: no value is torn, and none is
+lost.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class RecordSignature(wiring.Signature):
     Members
     -------
     valid : Out(1)
-        Asks; stays, with ``index``, ``write`` and ``wdata``, until ``ready``.
+        Asks; stays, with ``index``, ``write`` and ``wdata``, until ``ready``. Then the stage waits until it
+        falls, which it does for a clock at least before the next access.
     index : Out(index_bits)
         Which record.
     write : Out(1)
@@ -36,9 +37,9 @@ class RecordSignature(wiring.Signature):
     wdata : Out(RECORD)
         What to write: ``accumulator`` signed(64), ``count`` unsigned(64).
     ready : In(1)
-        The access happens in this clock.
+        The access happens; stays until ``valid`` falls.
     rdata : In(RECORD)
-        What was read, while ``ready``.
+        What was read; the same while ``ready``.
     """
 
     def __init__(self, index_bits: int):

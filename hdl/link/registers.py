@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import enum
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.link.record import RecordSignature
 
 __all__ = ["Block", "RegisterSignature", "Registers", "Status", "register_address"]
+
+#: Words of a record.
+_WORDS = 4
 
 
 class Block(enum.IntEnum):
@@ -73,9 +77,9 @@ class RegisterSignature(wiring.Signature):
     write : Out(1)
     wdata : Out(32)
     ready : In(1)
-        The access is complete in this clock.
+        The access is complete; stays until ``valid`` falls, which it has to for a clock before the next one.
     rdata : In(32)
-        What was read, while ``ready``.
+        What was read; the same while ``ready``.
     """
 
     def __init__(self, config: MeterConfig):
@@ -94,9 +98,9 @@ class RegisterSignature(wiring.Signature):
 class Registers(wiring.Component):
     """Give the outside 32-bit words of records that the stages give whole.
 
-    Reading word 0 of a record takes all of it at once; words 1 to 3 are then read from what was taken.
-    Writing works the other way round: words 0 to 2 are kept, and writing word 3 writes the whole
-    record. So no value is ever torn, however slowly its words are asked for.
+    Reading word 0 of a record copies all of it, while its stage waits, to a memory of four words; words 1
+    to 3 are then read from the copy. Writing works the other way round: words 0 to 2 are kept, and writing
+    word 3 writes the whole record. So no value is ever torn, however slowly its words are asked for.
 
     Parameters
     ----------
@@ -112,10 +116,11 @@ class Registers(wiring.Component):
     Attributes
     ----------
     latency : int
-        Clocks from ``valid`` to ``ready`` where the stage is idle and answers in the next clock.
+        Clocks from ``valid`` to ``ready`` where word 0 is read of a stage that is idle and answers in the
+        next clock. Another word that is read takes 1, word 3 that is written 3, another that is written none.
     """
 
-    latency = 2
+    latency = 1 + _WORDS + 2
 
     def __init__(self, config: MeterConfig):
         self._index_bits = index_bits(config)
@@ -132,40 +137,59 @@ class Registers(wiring.Component):
         word = port.address[:2]
         index = port.address[2 : 2 + self._index_bits]
         block = port.address[2 + self._index_bits :]
-        held = [Signal(32, name=f"held_{k}", reset_less=True) for k in range(4)]
-        asking, answered, done = Signal(), Signal(), Signal()
-        accumulator, count = Signal(64), Signal(64)
-        m.d.comb += asking.eq(port.valid & ~done & Mux(port.write, word == 3, word == 0))
-        for records in self.blocks:
+        m.submodules.copy = copy = Memory(shape=32, depth=_WORDS, init=[], attrs={"ram_style": "block"})
+        read, write = copy.read_port(), copy.write_port()
+        kept = [Signal(32, name=f"kept_{k}", reset_less=True) for k in range(_WORDS - 1)]
+        asking, answered, place = Signal(), Signal(), Signal(range(_WORDS))
+        m.d.comb += [read.addr.eq(word), write.addr.eq(place), port.rdata.eq(read.data)]
+        for number, records in enumerate(self.blocks):
             m.d.comb += [
+                records.valid.eq(asking & (block == number)),
                 records.index.eq(index),
                 records.write.eq(port.write),
-                records.wdata.accumulator.eq(Cat(held[0], held[1])),
-                records.wdata.count.eq(Cat(held[2], port.wdata)),
+                records.wdata.accumulator.eq(Cat(kept[0], kept[1])),
+                records.wdata.count.eq(Cat(kept[2], port.wdata)),
             ]
         with m.Switch(block):
             for number, records in enumerate(self.blocks):
                 with m.Case(number):
-                    m.d.comb += [
-                        records.valid.eq(asking),
-                        answered.eq(asking & records.ready),
-                        accumulator.eq(records.rdata.accumulator),
-                        count.eq(records.rdata.count),
-                    ]
+                    m.d.comb += answered.eq(records.ready)
+        with m.Switch(Cat(place, block)):
+            for number, records in enumerate(self.blocks):
+                record = Cat(records.rdata.accumulator, records.rdata.count)
+                for k in range(_WORDS):
+                    with m.Case(number << 2 | k):
+                        m.d.comb += write.data.eq(record.word_select(k, 32))
 
-        m.d.sync += done.eq(answered)
-        with m.If(answered & ~port.write):
-            m.d.sync += [
-                Cat(held[0], held[1]).eq(accumulator),
-                Cat(held[2], held[3]).eq(count),
-            ]
-        with m.Switch(word):
-            for number, kept in enumerate(held):
-                with m.Case(number):
-                    m.d.comb += port.rdata.eq(kept)
-                    with m.If(port.valid & port.write & (word != 3)):
-                        m.d.sync += kept.eq(port.wdata)
-        m.d.comb += port.ready.eq(port.valid & Mux(port.write, word != 3, word != 0) | done)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += place.eq(0)
+                with m.If(port.valid):
+                    with m.If(port.write & (word != _WORDS - 1)):
+                        m.d.comb += port.ready.eq(1)
+                        with m.Switch(word):
+                            for number, each in enumerate(kept):
+                                with m.Case(number):
+                                    m.d.sync += each.eq(port.wdata)
+                    with m.Elif(port.write | (word == 0)):
+                        m.next = "ASK"
+                    with m.Else():
+                        m.next = "READY"
+            with m.State("ASK"):
+                m.d.comb += asking.eq(1)
+                with m.If(answered):
+                    m.d.comb += write.en.eq(~port.write)
+                    m.d.sync += place.eq(place + 1)
+                    with m.If(port.write):
+                        m.next = "READY"
+                    with m.Elif(place == _WORDS - 1):
+                        m.next = "READ"
+            with m.State("READ"):
+                m.next = "READY"
+            with m.State("READY"):
+                m.d.comb += port.ready.eq(1)
+                with m.If(~port.valid):
+                    m.next = "IDLE"
         return m
 
 

@@ -96,7 +96,8 @@ class Energy(wiring.Component):
         One for each frame, after its last element.
     freeze : In(1)
         Keeps what ``records`` shows, while metering goes on: all reads between raising and lowering it
-        are of the state after one and the same frame, the last one that began before.
+        are of the state after one and the same frame, the last one that began before. Does not fall during an
+        access.
     records : In(RecordSignature(element_bits + 2))
         :class:`RecordKind`. Accesses take place between frames. Writing sets what is shown and what is
         metered; accumulators must stay below the sum of hysteresis, quantum and 16 products (the
@@ -399,13 +400,13 @@ class Energy(wiring.Component):
                         under_way.eq(0),
                     ]
                     m.next = "IDLE"
-            # A write goes to one half, then to the other.
+            # What is read stays; a write goes to one half, then to the other.
             for name, half in (("ACCESS", 0), ("SECOND ACCESS", 1)):
                 with m.State(name):
                     valid_index = self.records.index[2:] <= total
                     m.d.comb += [
                         place.eq(self.records.index),
-                        place_half.eq(1 - half),
+                        place_half.eq(live ^ held),
                         target_half.eq(half),
                         write.data.eq(self.records.wdata.accumulator),
                         write.en.eq(self.records.write & valid_index),
@@ -414,12 +415,12 @@ class Energy(wiring.Component):
                     ]
                     if half:
                         m.d.comb += self.records.ready.eq(1)
-                        m.next = "IDLE"
                     else:
                         m.d.comb += self.records.ready.eq(~self.records.write)
-                        m.next = "IDLE"
                         with m.If(self.records.write):
                             m.next = "SECOND ACCESS"
+                    with m.If(~self.records.valid):
+                        m.next = "IDLE"
             steps = {name: fsm.ongoing(name) for name in list(fsm.encoding)}
 
         self.internals = SimpleNamespace(

@@ -73,8 +73,13 @@ def simulate(bench):
             await ctx.tick()
             clocks += 1
         rdata = ctx.get(port.rdata)
-        await ctx.tick()
+        # A slow reader: what was read stays.
+        for _ in range(2):
+            await ctx.tick()
+            assert ctx.get(port.ready) == 1
+            assert value is not None or ctx.get(port.rdata) == rdata
         ctx.set(port.valid, 0)
+        await ctx.tick()
         return rdata, clocks
 
     finished = []
@@ -107,7 +112,8 @@ def test_latency():
     async def bench(ctx, dut, access):
         # The offset stage answers one clock after it is asked.
         assert (await access(Block.OFFSET, 0, 0))[1] == Registers.latency
-        assert (await access(Block.OFFSET, 0, 1))[1] == 0, "kept words cost nothing"
+        assert [(await access(Block.OFFSET, 0, word))[1] for word in (1, 2, 3)] == [1, 1, 1]
+        assert [(await access(Block.OFFSET, 0, word, 0))[1] for word in range(4)] == [0, 0, 0, 3]
 
     simulate(bench)
 
@@ -124,7 +130,7 @@ def test_nothing_is_written_before_the_last_word():
 
 def test_a_value_that_changes_while_it_is_read_is_not_torn():
     async def bench(ctx, dut, access):
-        old, new = -1 & (1 << 64) - 1, 1 << 33
+        old = -1 & (1 << 64) - 1
 
         async def write(value):
             for word in range(4):
@@ -142,7 +148,6 @@ def test_a_value_that_changes_while_it_is_read_is_not_torn():
         high = (await access(Block.OFFSET, 0, 1))[0]
         assert low | high << 32 == old
         assert (await access(Block.OFFSET, 0, 0))[0] != low, "the record must have changed"
-        await write(new)
 
     simulate(bench)
 
@@ -181,6 +186,7 @@ def test_control_freezes_and_clears():
             pulses += ctx.get(dut.clear)
             await ctx.tick()
             ctx.set(port.valid, 0)
+            await ctx.tick()
             assert pulses == 1
             assert ctx.get(dut.freeze) == freeze
             assert (await access(Block.STATUS, CONFIG.elements, 0))[0] == freeze
