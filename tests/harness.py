@@ -163,6 +163,8 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
             await ctx.tick()
         for item in items:
             if throttle is not None:
+                # What is there while nothing is offered means nothing.
+                ctx.set(dut.i.payload, throttle.choice(items))
                 await ctx.tick().repeat(throttle.choice((0, 0, 1, 5, 20)) + 1)
             ctx.set(dut.i.payload, item)
             ctx.set(dut.i.valid, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
@@ -105,6 +106,9 @@ class Registers(wiring.Component):
     Parameters
     ----------
     config : MeterConfig
+    blocks : collection of Block
+        Those that can be reached. The others take no gates; their words read as anything, and writing them
+        does nothing. Default: all.
 
     Members
     -------
@@ -122,8 +126,9 @@ class Registers(wiring.Component):
 
     latency = 1 + _WORDS + 2
 
-    def __init__(self, config: MeterConfig):
+    def __init__(self, config: MeterConfig, blocks: Collection[Block] = tuple(Block)):
         self._index_bits = index_bits(config)
+        self._reached = sorted(blocks)
         super().__init__(
             {
                 "port": In(RegisterSignature(config)),
@@ -142,7 +147,8 @@ class Registers(wiring.Component):
         kept = [Signal(32, name=f"kept_{k}", reset_less=True) for k in range(_WORDS - 1)]
         asking, answered, place = Signal(), Signal(), Signal(range(_WORDS))
         m.d.comb += [read.addr.eq(word), write.addr.eq(place), port.rdata.eq(read.data)]
-        for number, records in enumerate(self.blocks):
+        for number in self._reached:
+            records = self.blocks[number]
             m.d.comb += [
                 records.valid.eq(asking & (block == number)),
                 records.index.eq(index),
@@ -151,12 +157,15 @@ class Registers(wiring.Component):
                 records.wdata.count.eq(Cat(kept[2], port.wdata)),
             ]
         with m.Switch(block):
-            for number, records in enumerate(self.blocks):
+            for number in self._reached:
                 with m.Case(number):
-                    m.d.comb += answered.eq(records.ready)
+                    m.d.comb += answered.eq(self.blocks[number].ready)
+            with m.Default():
+                m.d.comb += answered.eq(1)
         with m.Switch(Cat(place, block)):
-            for number, records in enumerate(self.blocks):
-                record = Cat(records.rdata.accumulator, records.rdata.count)
+            for number in self._reached:
+                rdata = self.blocks[number].rdata
+                record = Cat(rdata.accumulator, rdata.count)
                 for k in range(_WORDS):
                     with m.Case(number << 2 | k):
                         m.d.comb += write.data.eq(record.word_select(k, 32))

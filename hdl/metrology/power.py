@@ -73,7 +73,7 @@ class Power(wiring.Component):
                     m.d.comb += self.multiplier.valid.eq(1)
                     with m.If(self.multiplier.ready):
                         m.next = "PRODUCT"
-                with m.Else():
+                with m.Elif(self.i.valid):
                     m.d.comb += self.i.ready.eq(1)
                     m.d.sync += voltage.eq(current.data)
             with m.State("PRODUCT"):
