@@ -46,7 +46,20 @@ class ConfigError(ValueError):
     """A configuration that cannot be built, or must not be.
 
     The message names the field, its value and what is allowed.
+
+    Parameters
+    ----------
+    message : str
+        The message.
+    name, allowed : str
+        The field and what is allowed, for whoever calls the field something else. Default empty: no single
+        field's fault.
     """
+
+    def __init__(self, message: str, name: str = "", allowed: str = ""):
+        super().__init__(message)
+        self.name = name
+        self.allowed = allowed
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ class ChannelCalibration:
         Delay to add to the channel, in s; negative where it has to come earlier. At 60 Hz one degree is
         46.3 µs. Default 0.
     gain : float
-        Factor, 0.75 to 1.25. Default 1.
+        Factor, 0.75 to 1.25; a current's is taken together with the correction of the clock. Default 1.
     """
 
     offset: float | None = None
@@ -102,7 +115,7 @@ _NEUTRAL = ChannelCalibration()
 
 def _require(name: str, value: object, holds: bool, allowed: str) -> None:
     if not holds:
-        raise ConfigError(f"{name} is {value}; allowed: {allowed}")
+        raise ConfigError(f"{name} is {value}; allowed: {allowed}", name, allowed)
 
 
 def _number(name: str, value: object, whole: bool) -> float:
@@ -173,6 +186,10 @@ class MeterConfig:
         Whether the converter's offset is tracked. Default true.
     calibration : tuple of ChannelCalibration
         One for each channel, voltage and current of element 0 first; empty for neutral. Default empty.
+    clock_error_ppm : float
+        By how much the clock that makes the sample rate is fast, -1000 to 1000 ppm: there are
+        ``sample_rate_hz × (1 + clock_error_ppm × 10⁻⁶)`` frames in a second. It costs no gates: the gains of
+        the currents and the phase words take it in. Default 0.
     model : str or None
         Model number that the configuration was made from. Default ``None``.
 
@@ -198,6 +215,7 @@ class MeterConfig:
     no_load_fraction: float = 2e-5
     offset_tracking: bool = True
     calibration: tuple[ChannelCalibration, ...] = field(default=())
+    clock_error_ppm: float = 0.0
     model: str | None = None
 
     @classmethod
@@ -236,7 +254,7 @@ class MeterConfig:
             value = getattr(self, each.name)
             if each.type in ("int", "float") or (each.type == "float | None" and value is not None):
                 object.__setattr__(self, each.name, _number(each.name, value, each.type == "int"))
-        _require("class_amps", self.class_amps, 0 < self.class_amps <= 1e6, "more than 0, up to 1,000,000 A")
+        _require("class_amps", self.class_amps, 1e-6 <= self.class_amps <= 1e6, "1e-6 to 1,000,000 A")
         if self.i_full_scale is None:
             object.__setattr__(self, "i_full_scale", 2.0 * self.class_amps)
         object.__setattr__(self, "calibration", tuple(self.calibration))
@@ -280,8 +298,9 @@ class MeterConfig:
             "calibration", f"{len(self.calibration)} channels", len(self.calibration) in (0, self.channels),
             f"{self.channels} channels, or none",
         )
+        _require("clock_error_ppm", self.clock_error_ppm, abs(self.clock_error_ppm) <= 1000, "-1000 to 1000 ppm")
         for index, each in enumerate(self.calibration):
-            self._check_channel(f"calibration[{index}]", each)
+            self._check_channel(index, each)
         _require(
             "test_kh_wh", self.test_kh_wh, self.tick > self.elements * self.product_max,
             f"with elements {self.elements} at {self.sample_rate_hz:g} Hz, a divisor of {self.pulse_wh} Wh above "
@@ -297,7 +316,8 @@ class MeterConfig:
                 "in a pulse",
             )
 
-    def _check_channel(self, name: str, calibration: ChannelCalibration) -> None:
+    def _check_channel(self, channel: int, calibration: ChannelCalibration) -> None:
+        name = f"calibration[{channel}]"
         if calibration.offset is not None:
             limit = 1 << (self.sample_bits - 3)
             _require(f"{name}.offset", calibration.offset, abs(calibration.offset) <= limit, f"±{limit} LSB")
@@ -306,7 +326,9 @@ class MeterConfig:
             f"{name}.delay_s", calibration.delay_s, abs(calibration.delay_s) <= limit * (1 + 1e-9),
             f"±{limit * 1e6:.1f} µs (±{PHASE_RANGE_DEG:g}° at 50 Hz)",
         )
-        _require(f"{name}.gain", calibration.gain, 0.75 <= calibration.gain <= 1.25, "0.75 to 1.25")
+        speed = self._clock_speed(channel)
+        low, high = 0.75 * speed, 1.25 * speed
+        _require(f"{name}.gain", calibration.gain, low <= calibration.gain <= high, f"{low:.7g} to {high:.7g}")
 
     def with_changes(self, **changes: object) -> MeterConfig:
         """Return a copy in which the named fields differ."""
@@ -347,6 +369,17 @@ class MeterConfig:
     def channel_calibration(self, channel: int) -> ChannelCalibration:
         """Return the calibration of one channel, neutral where there is none."""
         return self.calibration[channel] if self.calibration else _NEUTRAL
+
+    # ---- clock -----------------------------------------------------------------------------------
+
+    @property
+    def true_sample_rate_hz(self) -> float:
+        """Frames in a second of the true time."""
+        return self.sample_rate_hz * (1 + self.clock_error_ppm * 1e-6)
+
+    def _clock_speed(self, channel: int) -> float:
+        """Return what divides a channel's gain; only the currents' have the clock's error, for it counts once."""
+        return 1 + self.clock_error_ppm * 1e-6 if channel % 2 else 1.0
 
     # ---- window: offset tracking, no-load gate and indicators decide at its end ------------------
 
@@ -438,7 +471,7 @@ class MeterConfig:
     @cached_property
     def neutral_delay(self) -> int:
         """Whole samples before the all-pass where ``delay_s`` is 0; it delays by one more."""
-        return max(0, math.ceil(self.delay_range_s * self.sample_rate_hz - 0.5))
+        return max(0, math.ceil(self.delay_range_s * self.true_sample_rate_hz - 0.5))
 
     @property
     def path_delay(self) -> int:
@@ -456,10 +489,10 @@ class MeterConfig:
         The coefficient ``a = sin(ω(1 − D)/2) / sin(ω(1 + D)/2)`` makes the phase delay of
         ``(a + z⁻¹) / (1 + a z⁻¹)`` exactly ``D`` samples (0.5 to 1.5) at the line's frequency ω.
         """
-        delay = self.path_delay + self.channel_calibration(channel).delay_s * self.sample_rate_hz
+        delay = self.path_delay + self.channel_calibration(channel).delay_s * self.true_sample_rate_hz
         whole = min(max(math.floor(delay - 0.5), 0), 2 * self.neutral_delay)
         part = delay - whole
-        omega = 2 * math.pi * self.line.hertz / self.sample_rate_hz
+        omega = 2 * math.pi * self.line.hertz / self.true_sample_rate_hz
         a = math.sin(omega * (1 - part) / 2) / math.sin(omega * (1 + part) / 2)
         return whole, round(a * (1 << PHASE_FRACTION_BITS))
 
@@ -469,8 +502,13 @@ class MeterConfig:
         return max(self.path_bits, PHASE_FRACTION_BITS, GAIN_FRACTION_BITS - 1)
 
     def gain_word(self, channel: int) -> int:
-        """Return a channel's gain less one, × 2**24, signed(23): 1.25 becomes the next smaller one."""
-        word = round((self.channel_calibration(channel).gain - 1) * (1 << GAIN_FRACTION_BITS))
+        """Return a channel's gain less one, × 2**24, signed(23): 1.25 becomes the next smaller one.
+
+        A current's has the correction of the clock: where that is fast a sample stands for less time than it is
+        taken for, and its energy is as much less.
+        """
+        gain = self.channel_calibration(channel).gain / self._clock_speed(channel)
+        word = round((gain - 1) * (1 << GAIN_FRACTION_BITS))
         return min(word, (1 << (GAIN_FRACTION_BITS - 2)) - 1)
 
     # ---- energy ----------------------------------------------------------------------------------
