@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from harness import SEED
 
-from blondel.hdl.config import LINES, MeterConfig
+from blondel.hdl.config import LINES, ChannelCalibration, MeterConfig
 from blondel.host.measure import make_engines, measure
 from blondel.sim.afe.adc import IdealAdc
 from blondel.sim.engine import Events, Record
@@ -47,6 +47,45 @@ def test_error_from_full_load_to_a_ten_thousandth(amps, hertz):
     figures = run_golden(CONFIG, source, 300 if amps < 0.1 else 60)
     errors = [element.error_ppm for element in figures.elements]
     assert np.abs(errors).max() <= 10, errors
+
+
+class Sampled:
+    """120 V and 10 A at 60 Hz, sampled by a clock with an error, through CTs that lead and read low."""
+
+    duration_s = None
+    period_frames = None
+
+    def __init__(self, clock_error_ppm: float, current: ChannelCalibration):
+        self.true_rate_hz = 8000 * (1 + clock_error_ppm / 1e6)
+        self.current = current
+        self.lag = np.array([0, np.arccos(0.5), -np.arccos(0.866)])
+        self.elements = len(self.lag)
+
+    def _product(self, start, count, lead, ratio):
+        angle = 2 * np.pi * 60 * (start + np.arange(count))[:, np.newaxis] / self.true_rate_hz
+        volts = np.repeat(120 * np.sqrt(2) * np.sin(angle), self.elements, axis=1)
+        return volts, ratio * 10 * np.sqrt(2) * np.sin(angle + lead - self.lag)
+
+    def samples(self, start, count):
+        return self._product(start, count, 2 * np.pi * 60 * self.current.delay_s, 1 / self.current.gain)
+
+    def true_wh(self, start, count):
+        return np.prod(self._product(start, count, 0, 1), axis=0).sum(axis=0) / self.true_rate_hz / 3600
+
+
+@pytest.mark.parametrize("current", [ChannelCalibration(), ChannelCalibration(gain=1.002, delay_s=3 / 360 / 60)])
+@pytest.mark.parametrize("ppm", [-100, -50, 50, 100])
+def test_error_of_the_clock(ppm, current):
+    """A converter whose clock is fast registers too much, ppm for ppm; a meter that is told so does not."""
+    calibrated = CONFIG.with_changes(calibration=(ChannelCalibration(), current) * CONFIG.elements)
+    source = Sampled(ppm, current)
+    start, frames = CONFIG.frames_in(CONFIG.settle_s), 20 * 8000
+    true_wh = source.true_wh(start - CONFIG.path_delay, frames)
+    # 3° are late by ppm of themselves, which a power factor of 0.5 makes a tenth of the clock's error.
+    for config, expected, within in ((calibrated, ppm, 10), (calibrated.with_changes(clock_error_ppm=ppm), 0, 1)):
+        delivered_wh = np.array([each.delivered_wh for each in run_golden(config, source, 20).elements])
+        errors = 1e6 * (delivered_wh / true_wh - 1)
+        assert np.abs(errors - expected).max() <= within, errors
 
 
 @pytest.mark.parametrize("part_of_full_scale", [0.9, 0.015])
