@@ -93,6 +93,8 @@ class BuildReport:
         Clocks that the core takes for a frame, and those between two frames.
     pulse_s : float or None
         Time between two pulses of Output 10, where a load is played.
+    calibrated : bool
+        Whether a calibration is built in.
     """
 
     model: str
@@ -112,6 +114,7 @@ class BuildReport:
     frame_clocks: int
     frame_clocks_available: int
     pulse_s: float | None
+    calibrated: bool
 
     def to_json(self) -> dict[str, object]:
         """Return what ``blondel build --json`` prints."""
@@ -135,6 +138,8 @@ class BuildReport:
         ]
         if self.pulse_s is not None:
             lines.append(f"Output 10     a pulse every {self.pulse_s:.4g} s")
+        if self.calibrated:
+            lines.append("calibration   built in")
         lines.append(f"bitstream     {self.bitstream or 'none'}, after {self.seconds:.1f} s")
         return "\n".join(lines) + "\n"
 
@@ -397,6 +402,7 @@ def build(
         frame_clocks=frame_clocks(config),
         frame_clocks_available=int(board.clock_hz / config.sample_rate_hz),
         pulse_s=_pulse_s(config, load) if front_end == "playback" else None,
+        calibrated=bool(config.calibration),
     )
     report = replace(report, seconds=round(time.monotonic() - began, 1))
     if report.frame_clocks > report.frame_clocks_available:

@@ -25,6 +25,7 @@ from blondel.host.words import count, quantity
 
 if TYPE_CHECKING:
     from blondel.boards.board import Board
+    from blondel.host.calibration import Calibration
     from blondel.sim.source.source import Source
 
 __all__ = ["main"]
@@ -200,6 +201,12 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_calibration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--calibration", metavar="FILE", type=Path, help="what the factory found for this meter's channels and clock"
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="blondel", allow_abbrev=False,
@@ -241,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
         help="after settling; default 60",
     )  # fmt: skip
     _add_samples(command)
+    _add_calibration(command)
     _add_measurement(command)
 
     command = add(
@@ -263,12 +271,14 @@ def _parser() -> argparse.ArgumentParser:
             help="channel by name or number (from 1), of all elements or of each",
         )  # fmt: skip
     _add_bits(command)
+    _add_calibration(command)
     _add_measurement(command)
 
     command = add("verilog", _verilog, "write a model's core as Verilog, with its ports described")
     _add_model(command)
     command.add_argument("-o", "--output", metavar="FILE.v", type=Path, help="default: standard output")
     _add_samples(command)
+    _add_calibration(command)
 
     add("boards", _boards, "list the boards")
 
@@ -284,6 +294,7 @@ def _parser() -> argparse.ArgumentParser:
         "--toolchain", choices=("pypi", "native"), default="pypi",
         help="the tools that came from PyPI (default), or yosys, nextpnr-ice40 and icepack on PATH",
     )  # fmt: skip
+    _add_calibration(command)
     command.add_argument("--json", action="store_true", help="print the report as JSON")
 
     command = add("program", _program, "write a bitstream that was built to its board")
@@ -309,12 +320,32 @@ def _describe(args: argparse.Namespace) -> int:
     return OK
 
 
+@contextlib.contextmanager
+def _calibration(args: argparse.Namespace) -> Iterator[Calibration | None]:
+    """Read the calibration, where there is one; what it is refused for is said with its name."""
+    if args.calibration is None:
+        yield None
+        return
+    from blondel.host.calibration import Calibration, CalibrationError
+
+    try:
+        yield Calibration.read(args.calibration)
+    except CalibrationError as error:
+        raise InputError(f"--calibration {args.calibration}: {error}") from None
+
+
+def _calibrated(args: argparse.Namespace, config: MeterConfig) -> MeterConfig:
+    with _calibration(args) as calibration:
+        return calibration.apply(config) if calibration else config
+
+
 def _verilog(args: argparse.Namespace) -> int:
     from blondel.hdl.verilog import convert
 
     config = MeterConfig.for_model(
         args.model, args.line, sample_rate_hz=args.sample_rate, sample_bits=args.bits
     )
+    config = _calibrated(args, config)
     if args.output is None:
         print(convert(config), end="")
         return OK
@@ -348,9 +379,11 @@ def _build(args: argparse.Namespace) -> int:
             # Energy is received where the current is more than a quarter of a period away: then it is turned round.
             args.volts, math.copysign(amps, amps * cosine), abs(cosine), leading=(sine < 0) != (cosine < 0),
         )  # fmt: skip
+        if args.calibration is not None:
+            raise InputError("--calibration corrects a converter; the front end playback has none")
     elif given:
         raise InputError(f"{given[0]} is what is played; the front end {args.frontend} plays nothing")
-    config = MeterConfig.for_model(args.model, args.line)
+    config = _calibrated(args, MeterConfig.for_model(args.model, args.line))
     with _steps() as progress:
         try:
             result = build(
@@ -396,6 +429,7 @@ def _run(args: argparse.Namespace) -> int:
     config = MeterConfig.for_model(
         args.model, args.line, sample_rate_hz=args.sample_rate, sample_bits=args.bits
     )
+    config = _calibrated(args, config)
     line = config.line
     volts = line.v_nominal if args.volts is None else args.volts
     if not line.v_min <= volts <= line.v_max:
@@ -486,6 +520,9 @@ def _replay(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise InputError(str(error)) from None
     size = extent(recording)
+    with _calibration(args) as calibration:
+        if calibration and args.model is None:
+            args.model = ModelNumber.parse(calibration.model)
     if args.model is None:
         try:
             config = config_for(recording, args.bits)
@@ -508,6 +545,7 @@ def _replay(args: argparse.Namespace) -> int:
                 f"model {config.model} has {count(config.elements, 'element')}; "
                 f"the recording has {recording.elements}"
             )
+        config = _calibrated(args, config)
         _check_voltages(config, size.v_rms, args.v_scale)
         _warn_of_overload(config, size.i_rms)
         for kind, peak, full_scale, scale, unit in (
@@ -559,6 +597,8 @@ def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, sett
         check_writable(args.plot)
     if args.json:
         _say("note", f"the figures start after {settle_frames / config.sample_rate_hz:g} s of settling")
+    if args.calibration is not None:
+        _say("note", "the truth is the waveforms as they are: what the calibration corrects shows as an error")
     try:
         with _status("making the engines …"):
             engines = make_engines(config, args.engine)

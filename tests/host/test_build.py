@@ -14,14 +14,13 @@ import time
 from pathlib import Path
 
 import pytest
-from command import COMMAND
+from command import COMMAND, refused, run
 
 from blondel.boards import BOARDS
 from blondel.boards.board import ConverterSignal
 from blondel.boards.top import FRONT_ENDS
 from blondel.hdl.config import MeterConfig
 from blondel.host import build as build_module
-from blondel.host import cli
 
 KEYS = [
     "board", "device", "lc", "lc_total", "ram", "ram_total", "dsp", "fmax_mhz", "clock_mhz", "timing_met", "bitstream",
@@ -31,21 +30,6 @@ PLAYBACK = ["MSNCT-1SC", "--board", "icebreaker", "--frontend", "playback"]
 STEM = "MSNCT-1SC-60hz-icebreaker-playback"
 #: A bitstream's beginning and end, as icepack writes them.
 WHOLE = r"\377\000\000\377\176\252\231\176\121\001\006\000"
-
-
-def run(capsys, *args) -> tuple[int, str, str]:
-    status = cli.main([str(arg) for arg in args])
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
-def refused(capsys, *args) -> str:
-    """Run what cannot be done: one line on standard error, nothing on standard output, status 2."""
-    status, out, err = run(capsys, *args)
-    assert (status, out) == (2, "")
-    assert err.startswith("blondel: error: ")
-    assert err.count("\n") == 1
-    return err
 
 
 def script(path: Path, text: str) -> None:

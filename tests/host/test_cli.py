@@ -11,38 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import COMMAND
+from command import COMMAND, refused, run
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.model_number import ModelNumber
-from blondel.host import cli, measure
+from blondel.host import measure
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "recordings"
 #: Metering for a moment, with the golden model alone.
 BRIEF = ["--seconds", "1", "--settle", "0", "--engine", "golden"]
 
 
-def run(capsys, *args) -> tuple[int, str, str]:
-    status = cli.main([str(arg) for arg in args])
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
 def figures(capsys, *args) -> dict:
     status, out, _ = run(capsys, *args, "--json")
     assert status == 0
     return json.loads(out)
-
-
-def refused(capsys, *args) -> str:
-    """Run a command that cannot be done: one line on standard error, nothing on standard output, status 2."""
-    status, out, err = run(capsys, *args)
-    assert status == 2
-    assert out == ""
-    assert err.startswith("blondel: error: ")
-    assert err.count("\n") == 1
-    assert err.endswith("\n")
-    return err
 
 
 def recording(path: Path, *, volts=120.0, amps=5.0, hertz=60.0, rate=2000.0, seconds=0.5, **arrays) -> Path:
