@@ -48,6 +48,8 @@ class Board:
         As its maker calls it.
     platform : callable
         Makes its Amaranth platform.
+    connectors : mapping of str to str
+        What is printed at each connector in use, or what its maker calls it, by ``connector_number``.
     terminals : mapping of str to str
         Pin of each terminal that has one, of :data:`TERMINALS`, as ``connector_number:pin``. High is on.
     lamps : mapping of str to tuple
@@ -55,6 +57,8 @@ class Board:
     rgb_lamps : mapping of str to str
         Colours, ``"r"``, ``"g"`` or ``"b"``, of the board's resource ``rgb_led`` that show a terminal. It has no
         resistors: the UP5K's current source drives it.
+    light_names : mapping of str to str
+        What a person calls the light that shows a terminal.
     converters : mapping of str to mapping of str to str
         For each front end that can be connected, by name: pins of its signals.
     uart : mapping of str to str or None
@@ -66,9 +70,11 @@ class Board:
     name: str
     title: str
     platform: Callable[[], LatticeICE40Platform]
+    connectors: Mapping[str, str]
     terminals: Mapping[str, str]
     lamps: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     rgb_lamps: Mapping[str, str] = field(default_factory=dict)
+    light_names: Mapping[str, str] = field(default_factory=dict)
     converters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     uart: Mapping[str, str] | None = None
     programmers: tuple[tuple[str, ...], ...] = (("iceprog",), ("openFPGALoader", "-b", "ice40_generic"))

@@ -12,8 +12,8 @@ BOARD = Board(
     name="hx8k-b-evn",
     title="iCE40-HX8K-B-EVN",
     platform=ICE40HX8KBEVNPlatform,
+    connectors={"j_2": "J2"},
     terminals={
-        # Header J2.
         "output_10": "j_2:9",
         "output_100": "j_2:10",
         "output_1000": "j_2:11",
@@ -25,7 +25,6 @@ BOARD = Board(
         "no_load": "j_2:19",
         "queued": "j_2:20",
     },
-    # D2 to D9.
     lamps={
         "output_10": ("led", 0),
         "output_100": ("led", 1),
@@ -36,8 +35,11 @@ BOARD = Board(
         "overrange": ("led", 6),
         "no_load": ("led", 7),
     },
+    light_names={
+        "output_10": "D2", "output_100": "D3", "output_1000": "D4", "test": "D5",
+        "voltage": "D6", "reversed": "D7", "overrange": "D8", "no_load": "D9",
+    },
     converters={
-        # Header J2.
         "ads131m": {
             "cs": "j_2:25", "din": "j_2:26", "dout": "j_2:27", "sclk": "j_2:28",
             "drdy": "j_2:29", "reset": "j_2:30",

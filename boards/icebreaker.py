@@ -12,14 +12,14 @@ BOARD = Board(
     name="icebreaker",
     title="iCEBreaker",
     platform=ICEBreakerPlatform,
+    connectors={"pmod_0": "PMOD1A", "pmod_1": "PMOD1B", "pmod_2": "PMOD2"},
     terminals={
-        # PMOD 1A.
         "output_10": "pmod_0:1",
         "output_100": "pmod_0:2",
         "output_1000": "pmod_0:3",
         "counter": "pmod_0:4",
         "test": "pmod_0:7",
-        # PMOD 2: the lights of the board's break-off part.
+        # The lights of the board's break-off part.
         "overrange": "pmod_2:7",
         "voltage": "pmod_2:1",
         "reversed": "pmod_2:2",
@@ -27,8 +27,8 @@ BOARD = Board(
         "queued": "pmod_2:3",
     },
     lamps={"output_10": ("led_g", 0), "test": ("led_r", 0)},
+    light_names={"output_10": "green", "test": "red"},
     converters={
-        # PMOD 1B.
         "ads131m": {
             "cs": "pmod_1:1", "din": "pmod_1:2", "dout": "pmod_1:3", "sclk": "pmod_1:4",
             "drdy": "pmod_1:7", "reset": "pmod_1:8",

@@ -12,6 +12,7 @@ BOARD = Board(
     name="tinyfpga-bx",
     title="TinyFPGA BX",
     platform=TinyFPGABXPlatform,
+    connectors={"gpio_0": "pin"},
     terminals={
         # Left side.
         "output_10": "gpio_0:1",
@@ -28,6 +29,7 @@ BOARD = Board(
     # Left side.
     uart={"rx": "gpio_0:11", "tx": "gpio_0:12"},
     lamps={"test": ("led", 0)},
+    light_names={"test": "LED"},
     converters={
         # Right side.
         "ads131m": {

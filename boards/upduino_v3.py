@@ -18,8 +18,9 @@ BOARD = Board(
     name="upduino-v3",
     title="UPduino v3",
     platform=_Platform,
+    connectors={"j_0": "JP5", "j_1": "JP6"},
     terminals={
-        # Left row, JP5: pins 23 25 26 27 32 35 31 37 34 43.
+        # The left row.
         "output_10": "j_0:7",
         "output_100": "j_0:8",
         "output_1000": "j_0:9",
@@ -34,8 +35,9 @@ BOARD = Board(
     # Right row, JP6: pins 36 and 42.
     uart={"rx": "j_1:10", "tx": "j_1:11"},
     rgb_lamps={"output_10": "g", "test": "r"},
+    light_names={"output_10": "RGB, green", "test": "RGB, red"},
     converters={
-        # Right row, JP6: pins 44 4 3 48 45 47 46.
+        # The right row.
         "ads131m": {
             "cs": "j_1:13", "din": "j_1:14", "dout": "j_1:15", "sclk": "j_1:16",
             "drdy": "j_1:17", "reset": "j_1:18",

@@ -280,7 +280,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_samples(command)
     _add_calibration(command)
 
-    add("boards", _boards, "list the boards")
+    command = add("boards", _boards, "list the boards, or print one's wiring")
+    command.add_argument("board", metavar="BOARD", nargs="?", type=_board, help="its wiring; default: list all")
 
     command = add(
         "build", _build, "build a board's bitstream",
@@ -358,7 +359,11 @@ def _verilog(args: argparse.Namespace) -> int:
 def _boards(args: argparse.Namespace) -> int:
     from blondel.boards import BOARDS
     from blondel.boards.top import FRONT_ENDS
+    from blondel.host.wiring import to_text
 
+    if args.board is not None:
+        print(to_text(args.board), end="")
+        return OK
     print(f"{'Board':<13}{'Name':<19}{'FPGA':<12}{'Clock':<9}Front ends")
     for board in BOARDS.values():
         front_ends = ", ".join(name for name in FRONT_ENDS if name in (*board.converters, "playback"))

@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 from amaranth.hdl import UnusedElaboratable
 
+from blondel.boards import BOARDS
+from blondel.host.wiring import signals, terminals
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
@@ -156,6 +159,12 @@ def test_sphinx_has_no_warnings(tmp_path):
     # Formulas do not scroll up and down within their own line.
     assert "_static/formulas.css" in theory
     assert 'class="math-wrapper' in theory
+    for board in BOARDS.values():
+        page = (tmp_path / "out" / "boards" / f"{board.name}.html").read_text()
+        assert page.count("data:image/svg+xml;base64,") == 2
+        assert "reinforced insulation, in one of these places" in page
+        for wire in [*terminals(board), *signals(board, "ads131m"), *signals(board, "sigma-delta")]:
+            assert re.search(rf"<td>(<p>)?{wire.title}(</p>)?</td>\s*<td>(<p>)?{wire.place}(</p>)?</td>", page), wire
     assert re.search(
         r"^\.math-wrapper \{\n  overflow-y: hidden;", (tmp_path / "out/_static/formulas.css").read_text(), re.MULTILINE
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from amaranth.build import Pins, Subsignal
 from amaranth.hdl import Fragment
@@ -38,6 +36,7 @@ def test_every_terminal_has_a_pin_and_every_light_a_terminal(board):
     lamps = {**board.lamps, **board.rgb_lamps}
     assert set(lamps) <= set(TERMINALS)
     assert "test" in lamps
+    assert set(board.light_names) == set(lamps)
     assert set(board.converters) <= {"ads131m", "sigma-delta"}
 
 
@@ -71,6 +70,11 @@ def test_no_pin_is_used_twice(board):
         assert not own & set(names)
 
 
+def test_every_connector_in_use_has_its_name(board):
+    converters = [pin for converter in board.converters.values() for each in converter.values() for pin in each.split()]
+    assert set(board.connectors) == {pin.split(":")[0] for pin in [*board.terminals.values(), *converters]}
+
+
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 @pytest.mark.parametrize("model", ["MSNCT-1SC", "MDNCT-2SC"])
 @pytest.mark.parametrize("line", [60, 50])
@@ -83,27 +87,3 @@ def test_the_device_elaborates(board, front_end, model, line):
     assert {"front_end", "meter"} | {f"pin_{name}" for name in board.terminals} <= names
     assert {f"lamp_{name}" for name in board.lamps} <= names
     assert ("rgb_lamps" in names) == bool(board.rgb_lamps)
-
-
-PAGE = (Path(__file__).parents[2] / "docs" / "boards.md").read_text()
-#: What the page calls each terminal, and each of a converter's signals.
-NAMES = {
-    "output_10": "Output 10", "output_100": "Output 100", "output_1000": "Output 1000", "test": "test pulse",
-    "counter": "counter drive", "no_load": "no load",
-}  # fmt: skip
-SIGNALS = {"cs": "CS", "din": "DIN", "dout": "DOUT", "sclk": "SCLK", "drdy": "DRDY", "reset": "SYNC/RESET"}
-
-
-def test_the_page_has_the_board_s_wiring(board):
-    section = PAGE.split(f"\n## {board.title}\n")[1].split("\n## ")[0]
-    assert f"`--board {board.name}`" in section
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
-    shown = {row[0]: row[1:] for row in rows}
-    pins = board.platform()._conn_pins
-    for name, pin in board.terminals.items():
-        place, fpga_pin, light = shown[NAMES.get(name, name)]
-        assert (place.split()[-1], fpga_pin) == (pin.split(":")[1], pins[pin])
-        assert bool(light) == (name in board.lamps or name in board.rgb_lamps)
-    for name, pin in board.converters["ads131m"].items():
-        place, fpga_pin = shown[f"ADS131M {SIGNALS[name]}"]
-        assert (place.split()[-1], fpga_pin) == (pin.split(":")[1], pins[pin])
