@@ -17,10 +17,12 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 .DELETE_ON_ERROR:
 .PHONY: demo test bench docs lint clean distclean help
 
-demo: $(SET_UP)  ## Run a dual-element meter on a household for a minute: golden model and RTL, compared.
+demo: $(SET_UP)  ## Run a dual-element meter, golden model and RTL compared, then build its bitstream.
 	@mkdir -p build
 	$(RUN) $(BIN)/blondel run MDNCT-2SC --household --seconds 60 --plot build/demo.png
-	@echo "The picture is build/demo.png. Next: $(BIN)/blondel --help, make test, README.md"
+	@echo "The picture is build/demo.png. Next the bitstream: a minute, and another where its tools run for the first time."
+	$(RUN) $(BIN)/blondel build MDNCT-2SC --board icebreaker -o build
+	@echo "Next: $(BIN)/blondel --help, make test, README.md"
 
 test: $(SET_UP)  ## Run the tests on all cores.
 	$(RUN) $(BIN)/python -m pytest -n auto

@@ -254,10 +254,16 @@ def _run(folder: Path, environment: dict[str, str], progress: Callable[[str], ob
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     # Each step begins with the file that the one before has written.
-    steps = [("meter.asc", "packing"), ("meter.json", "place and route"), ("", "synthesis")]
+    steps = [
+        ("meter.asc", "packing", "icepack"),
+        ("meter.json", "place and route", "nextpnr"),
+        ("", "synthesis", "yosys"),
+    ]
     try:
         while True:
-            progress(next(what for made, what in steps if (folder / made).exists()))
+            what, tool = next(step[1:] for step in steps if (folder / step[0]).exists())
+            first = re.search(rf"^Preparing to run \S*{tool}", _log(folder, "output"), re.MULTILINE)
+            progress(f"{what}, the first time (the tool compiles itself)" if first else what)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return tools.wait(0.2)
     finally:
