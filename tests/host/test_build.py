@@ -132,6 +132,17 @@ def test_native_tools_are_used_when_asked_for(capsys, tmp_path, tools):
     assert f"{STEM}.bin" in built(tmp_path)
 
 
+def test_tools_that_compile_themselves_are_told(tmp_path, tools):
+    steps = []
+    script(tmp_path / "tools" / "yosys", "echo 'Preparing to run /bin/yosys. …' >&2; sleep 1; echo done > meter.json")
+    config = MeterConfig.for_model("MSNCT-1SC")
+    build_module.build(
+        config, BOARDS["icebreaker"], "playback", tmp_path / "out", toolchain="native", progress=steps.append
+    )
+    assert "synthesis, the first time (the tool compiles itself)" in steps
+    assert not any(step.startswith("place and route,") for step in steps)
+
+
 def test_the_measured_overrides_are_applied():
     for name in ("icebreaker", "hx8k-b-evn"):
         plan = build_module._plan(MeterConfig.for_model("MSNCT-1SC"), BOARDS[name], "playback", None)
