@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import math
@@ -30,6 +31,7 @@ from blondel.hdl.frontend.playback import PlaybackLoad, PlaybackTables
 from blondel.hdl.meter import Meter
 from blondel.hdl.verilog import use_builtin_yosys
 from blondel.host.files import OutputError, write_whole
+from blondel.host.words import count
 
 __all__ = ["TOOLCHAINS", "BuildError", "BuildReport", "NotBuilt", "TimingError", "bitstream_path", "build", "program"]
 
@@ -164,7 +166,7 @@ def _check_front_end(config: MeterConfig, board: Board, front_end: str) -> None:
         if there < each.width:
             raise NotBuilt(
                 f"the front end {front_end} does not fit {board.name} with {config.model}: "
-                f"{name} needs {each.width} pins, and has {there}"
+                f"{name} needs {count(each.width, 'pin')}, and has {there}"
             )
 
 
@@ -207,7 +209,7 @@ def frame_clocks(config: MeterConfig) -> int:
             await ctx.tick().until(meter.samples.ready)
         ctx.set(meter.samples.valid, 0)
 
-    async def count(ctx):
+    async def count_clocks(ctx):
         clock = 0
         async for _, _, end in ctx.tick().sample(meter.frame):
             clock += 1
@@ -219,7 +221,7 @@ def frame_clocks(config: MeterConfig) -> int:
     simulator = Simulator(meter)
     simulator.add_clock(1e-6)
     simulator.add_testbench(feed)
-    simulator.add_testbench(count)
+    simulator.add_testbench(count_clocks)
     simulator.run()
     # The first ones still find every stage empty.
     return math.ceil((ends[-1] - ends[COUNTED_FRAMES - 1]) / COUNTED_FRAMES)
@@ -290,13 +292,20 @@ def _failure(folder: Path, config: MeterConfig, board: Board, front_end: str) ->
     needs = [
         f"{used[kind][0]} {name} of {used[kind][1]}" for kind, name in names.items() if kind in used and any(used[kind])
     ]
-    if any(count > total for count, total in used.values()):
+    if any(needed > total for needed, total in used.values()):
         return NotBuilt(
             f"{config.model} with the front end {front_end} does not fit {board.name} ({board.device}): "
             f"it needs {', '.join(needs)}"
         )
     said = [line for name in ("output", "meter.tim", "meter.rpt") for line in _log(folder, name).splitlines()]
-    errors = [line.strip() for line in said if "ERROR" in line] or [line.strip() for line in said if line.strip()][:1]
+    if any(os.strerror(errno.ENOSPC) in line for line in said):
+        # The build's own folder has room: that was checked before.
+        return OutputError(
+            f"a tool cannot write: {os.strerror(errno.ENOSPC)} (those from PyPI keep themselves in YOWASP_CACHE_DIR, "
+            "or in the user's cache folder)"
+        )
+    errors = [line.strip() for line in said if re.search(r"ERROR|^\w+Error: ", line)]
+    errors = errors or [line.strip() for line in said if line.strip()][:1]
     return BuildError(f"the build failed: {errors[0] if errors else 'the tools gave no reason'}")
 
 
@@ -448,9 +457,13 @@ def program(bitstream: Path, board: Board) -> None:
         names = " or ".join(command[0] for command in board.programmers)
         raise NotBuilt(f"{names} is missing: install it to program {board.name}")
     command = commands[0]
-    done = subprocess.run(
-        [*command, bitstream], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
+    try:
+        done = subprocess.run(
+            [*command, bitstream], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            check=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise NotBuilt(f"{command[0]} cannot run: {error.strerror}") from None
     if done.returncode:
         said = [line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
         reason = said[-1] if said else f"exit status {done.returncode}"

