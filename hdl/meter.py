@@ -46,7 +46,7 @@ class Meter(wiring.Component):
     -------
     samples : In(stream of sample_item)
         Channels of a frame one after another: voltage, then current, of element 0, 1, …; ``last`` on the
-        frame's last. Ready except while two whole frames wait.
+        frame's last. Ready, but with the last one only when the frame before it has left the frame input.
     registers : In(RegisterSignature)
         Read and preset every record, see :class:`blondel.hdl.link.registers.Block`.
     output_10, output_100, output_1000 : Out(1)

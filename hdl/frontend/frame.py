@@ -25,7 +25,8 @@ class Frame(wiring.Component):
     ``ok``: it is never metered, but time goes on. So a source that missed a sampling instant sends a
     single bad sample marked ``last`` in its place.
 
-    One frame is collected while another leaves: the input waits only while two wait to leave.
+    One frame is collected while another leaves: the input waits only with a frame's last sample, until the frame
+    before it has left.
 
     Parameters
     ----------
@@ -43,13 +44,14 @@ class Frame(wiring.Component):
         positive and the most negative sample.
     records : In(RecordSignature(1))
         0: ``accumulator``: valid frames, ``count``: invalid frames, both unsigned(48) and counted when
-        the frame has left. Writing it moves no window.
+        the frame has left. Writing it moves no window. Ready while no item is shown; none is until the access
+        is over.
 
     Attributes
     ----------
     latency : int
-        Clocks from the acceptance of a frame's last sample to its first item's being valid; one more
-        clock for each further item.
+        Clocks from the acceptance of a frame's last sample to its first item's being valid; two more
+        for each further item.
     """
 
     latency = 2
@@ -67,91 +69,82 @@ class Frame(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
-        bits = config.sample_bits
         m.submodules.memory = memory = Memory(
-            shape=signed(bits), depth=2 << config.channel_bits, init=[], attrs={"ram_style": "block"}
+            shape=signed(config.sample_bits), depth=2 << config.channel_bits, init=[], attrs={"ram_style": "block"}
         )
         read, write = memory.read_port(), memory.write_port()
 
-        # Two buffers: one fills while the other drains.
-        full, valid = Signal(2), Signal(2)
-        filling, draining = Signal(), Signal()
-
-        place = Signal(config.channel_bits)
+        # Two buffers: one fills while the other one, where it is full, leaves.
+        filling, full = Signal(), Signal()
+        place, channel = Signal(config.channel_bits), Signal(config.channel_bits)
         spoiled = Signal()
+        at_end = place == config.last_channel
+        good = at_end & self.i.payload.ok & ~spoiled
+        taken = self.i.valid & self.i.ready
+        ends, leaves = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(~full.bit_select(filling, 1)),
+            self.i.ready.eq(~(full & self.i.payload.last)),
             write.addr.eq(Cat(place, filling)),
             write.data.eq(self.i.payload.data),
-            write.en.eq(self.i.valid & self.i.ready),
+            write.en.eq(taken),
+            ends.eq(taken & self.i.payload.last),
         ]
-        at_end = place == config.last_channel
-        with m.If(self.i.valid & self.i.ready):
-            with m.If(self.i.payload.last):
-                m.d.sync += [
-                    place.eq(0),
-                    spoiled.eq(0),
-                    full.bit_select(filling, 1).eq(1),
-                    valid.bit_select(filling, 1).eq(at_end & self.i.payload.ok & ~spoiled),
-                    filling.eq(~filling),
-                ]
-            with m.Else():
-                # What comes too much stays on the last channel's place, and makes the frame invalid.
-                m.d.sync += spoiled.eq(spoiled | at_end | ~self.i.payload.ok)
-                with m.If(~at_end):
-                    m.d.sync += place.eq(place + 1)
+        with m.If(taken):
+            # What comes too much is written anywhere: the frame is invalid.
+            m.d.sync += [place.eq(place + 1), spoiled.eq(spoiled | at_end | ~self.i.payload.ok)]
+        with m.If(ends):
+            m.d.sync += [place.eq(0), spoiled.eq(0), filling.eq(~filling)]
+        m.d.sync += full.eq(ends | (full & ~leaves))
 
-        channel = Signal(config.channel_bits)
-        # A window ends where the first voltage crosses zero upwards, after at least 2**window_log2 frames.
+        # A window ends where the first voltage crosses zero upwards, after at least 2**window_log2 frames. It ends so
+        # many frames later in any case: there, for the first time, the count has all ones of their number.
         window_place = Signal(range(config.window_frames_most + 1))
-        negative, negative_before = read.data[-1], Signal()
-        first = channel == 0
-        ends, ended = Signal(), Signal()
-        frames, lost = Signal(COUNTER_BITS), Signal(COUNTER_BITS)
-        ok = valid.bit_select(draining, 1)
-        counts = Signal()
-        m.d.comb += [
-            read.addr.eq(Cat(channel, draining)),
-            self.o.payload.channel.eq(channel),
-            self.o.payload.ok.eq(ok),
-            ends.eq(
-                (window_place[config.window_log2] & negative_before & ~negative)
-                | (window_place == config.window_frames_most)
-            ),
-            self.o.payload.window.eq(ok & Mux(first, ends, ended)),
-            self.o.payload.clip.eq((read.data == (1 << (bits - 1)) - 1) | (read.data == -(1 << (bits - 1)))),
-            self.o.payload.data.eq(read.data),
-        ]
-        with m.FSM():
-            with m.State("IDLE"), m.If(full.bit_select(draining, 1)):
-                m.next = "OUTPUT"
-            with m.State("OUTPUT"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    with m.If(first & ok):
-                        m.d.sync += [negative_before.eq(negative), ended.eq(ends)]
-                    with m.If(channel == config.last_channel):
-                        m.d.comb += counts.eq(1)
-                        m.d.sync += [
-                            channel.eq(0),
-                            full.bit_select(draining, 1).eq(0),
-                            draining.eq(~draining),
-                        ]
-                        with m.If(ok):
-                            m.d.sync += window_place.eq(Mux(ended, 0, window_place + 1))
-                        m.next = "IDLE"
-                    with m.Else():
-                        # The next channel is read in this clock.
-                        m.d.comb += read.addr.eq(Cat((channel + 1)[: config.channel_bits], draining))
-                        m.d.sync += channel.eq(channel + 1)
+        beyond = config.window_frames_most - config.window_frames
+        negative, negative_before = Signal(reset_less=True), Signal()
+        latest = Cat(window_place[n] for n in range(config.window_log2) if beyond >> n & 1).all()
+        window_ends = window_place[config.window_log2] & (latest | (negative_before & ~negative))
+        with m.If(taken & (place == 0)):
+            m.d.sync += negative.eq(self.i.payload.data[-1])
+        with m.If(ends & good):
+            m.d.sync += [negative_before.eq(negative), window_place.eq(window_place + 1)]
+            with m.If(window_ends):
+                m.d.sync += window_place.eq(0)
+        with m.If(ends):
+            m.d.sync += [self.o.payload.ok.eq(good), self.o.payload.window.eq(good & window_ends)]
 
+        # At an end of its range a sample has all bits alike but for the sign. Four bits a step, which are kept: as one
+        # expression the synthesis makes two of it, one for each end, twice as large.
+        sample = Cat(read.data[:-1], ~read.data[-1])
+        alike = [Signal(name=f"alike_{n}", attrs={"keep": 1}) for n in range(0, len(sample) - 1, 3)]
+        for n, each in enumerate(alike):
+            bits = sample[3 * n : 3 * n + 4]
+            m.d.comb += each.eq(bits.all() | ~bits.any())
+
+        # A clock to read, a clock or more to show.
+        m.d.sync += self.o.valid.eq(Mux(self.o.valid, ~self.o.ready, full & ~self.records.valid))
         m.d.comb += [
-            self.records.ready.eq(~counts),
+            read.addr.eq(Cat(channel, ~filling)),
+            self.o.payload.channel.eq(channel),
+            self.o.payload.data.eq(read.data),
+            self.o.payload.clip.eq(Cat(alike).all()),
+            leaves.eq(self.o.valid & self.o.ready & (channel == config.last_channel)),
+        ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += channel.eq(channel + 1)
+        with m.If(leaves):
+            m.d.sync += channel.eq(0)
+
+        frames, lost = Signal(COUNTER_BITS), Signal(COUNTER_BITS)
+        m.d.comb += [
+            self.records.ready.eq(~self.o.valid),
             self.records.rdata.accumulator.eq(frames),
             self.records.rdata.count.eq(lost),
         ]
-        with m.If(counts):
-            m.d.sync += [frames.eq(frames + ok), lost.eq(lost + ~ok)]
-        with m.Elif(self.records.valid & self.records.write):
+        with m.If(leaves):
+            with m.If(self.o.payload.ok):
+                m.d.sync += frames.eq(frames + 1)
+            with m.Else():
+                m.d.sync += lost.eq(lost + 1)
+        with m.If(self.records.valid & self.records.ready & self.records.write):
             m.d.sync += [frames.eq(self.records.wdata.accumulator), lost.eq(self.records.wdata.count)]
         return m

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from harness import PoisonedMemory, channel_rows, rng, run_stage, valid_never_waits_for_ready
+from harness import PoisonedMemory, channel_rows, plain, rng, run_stage, valid_never_waits_for_ready
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,7 +84,7 @@ def test_hardware_equals_golden(config, throttled):
     if not throttled:
         # The frames after the first one wait for it to leave.
         assert run.shown[0] - run.accepted[config.last_channel] == Frame.latency
-        assert {b - a for a, b in itertools.pairwise(run.shown[: config.channels])} == {1}
+        assert {b - a for a, b in itertools.pairwise(run.shown[: config.channels])} == {2}
 
 
 def windows_of(config, rows, ok):
@@ -154,14 +154,24 @@ def test_a_frame_passes_only_whole(samples, throttle):
     check(DUAL, run, rows, ok)
 
 
-def test_input_waits_only_while_two_frames_wait():
+def test_one_bit_from_an_end_of_the_range_is_not_clipped():
+    bits = DUAL.sample_bits
+    most = (1 << (bits - 1)) - 1
+    words = [most, -most - 1] + [end ^ 1 << n for end in (most, ~most) for n in range(bits - 1)]
+    rows = np.array(words + [0] * (-len(words) % DUAL.channels)).reshape(-1, DUAL.channels)
+    run = run_stage(DUAL, Frame(DUAL), samples_of(rows), outputs=rows.size)
+    assert [item["clip"] for item in run.items] == [1, 1] + [0] * (rows.size - 2)
+    check(DUAL, run, rows, np.ones(len(rows), bool))
+
+
+def test_input_waits_only_with_a_last_sample():
     rows, _ = stimulus(DUAL, 4, "two buffers")
     stage = Frame(DUAL)
     taken = []
 
     async def bench(ctx):
         pending = samples_of(rows)
-        for clock in range(100):
+        for clock in range(120):
             ctx.set(stage.o.ready, clock >= 50)
             ctx.set(stage.i.valid, bool(pending))
             if pending:
@@ -175,10 +185,70 @@ def test_input_waits_only_while_two_frames_wait():
     sim.add_clock(1e-6)
     sim.add_testbench(bench)
     sim.run()
-    # Two frames at once, one sample a clock; the third when the first has left; all of them in the end.
-    assert taken[:8] == list(range(8))
-    assert taken[8] == 50 + DUAL.channels
-    assert len(taken) == 16
+    # All but the second frame's last one, a sample a clock; that one when the first frame has left; then frames
+    # without a pause.
+    assert taken[:7] == list(range(7))
+    assert taken[7] == 50 + 2 * DUAL.channels - 1
+    assert [taken[n] - taken[7] for n in (11, 15)] == [2 * DUAL.channels + 1, 2 * (2 * DUAL.channels + 1)]
+
+
+@pytest.mark.parametrize("write", [False, True], ids=["read", "written"])
+def test_record_stays_while_it_is_accessed(write):
+    """However long that is: ready stays, what is shown stays, and no item leaves; then it goes on where it was."""
+    rows, ok = stimulus(DUAL, 30, "long accesses")
+    stage = Frame(DUAL)
+    records, o = stage.records, stage.o
+    generator = rng("long accesses")
+    items = []
+
+    async def feed(ctx):
+        for sample in samples_of(rows, ok):
+            ctx.set(stage.i.payload, sample)
+            ctx.set(stage.i.valid, 1)
+            await ctx.tick().until(stage.i.ready)
+        ctx.set(stage.i.valid, 0)
+
+    async def access_and_drain(ctx):
+        ctx.set(records.write, write)
+        ctx.set(records.wdata.accumulator, 1000)
+        while True:
+            ctx.set(o.ready, generator.random() < 0.7)
+            answered = ctx.get(records.valid & records.ready)
+            await ctx.tick()
+            if answered or not ctx.get(records.valid):
+                ctx.set(records.valid, generator.random() < (0.9 if answered else 0.3))
+
+    async def watch(ctx):
+        counted, was_up, checked = [0, 0], False, 0
+        rdata = records.rdata
+        async for _, _, asked, ready, leaves, item, frames, lost in ctx.tick().sample(
+            records.valid, records.ready, o.valid & o.ready, o.payload, rdata.accumulator, rdata.count
+        ):
+            up = asked and ready
+            assert up or not (was_up and asked), "ready fell before valid"
+            was_up = up
+            if up:
+                assert not leaves, "an item leaves during an access"
+                assert [frames, lost] == counted
+                checked += 1
+                if write:
+                    counted = [1000, 0]
+            elif leaves:
+                items.append(plain(item))
+                if item.channel == DUAL.last_channel:
+                    counted[not item.ok] += 1
+                if len(items) == rows.size:
+                    assert checked > 500, "accesses are most of the time"
+                    break
+
+    sim = Simulator(stage)
+    sim.add_clock(1e-6)
+    sim.add_testbench(feed, background=True)
+    sim.add_testbench(access_and_drain, background=True)
+    sim.add_testbench(watch)
+    sim.run()
+    assert [item["ok"] for item in items] == [int(each) for each in np.repeat(ok, DUAL.channels)]
+    np.testing.assert_array_equal(channel_rows(items, DUAL), rows[ok])
 
 
 def test_nothing_is_used_that_is_read_while_it_is_written(monkeypatch):
