@@ -182,4 +182,4 @@ def _number(name: str, value: object, shift: int) -> float:
 
 def _written(value: float, shift: int) -> str:
     """Return a number in the file's unit, in the digits that stand for just this one."""
-    return f"{Decimal(repr(value)).scaleb(shift).normalize():f}"
+    return f"{Decimal(repr(float(value))).scaleb(shift).normalize():f}"
