@@ -178,7 +178,8 @@ def draw_outputs(board: Board) -> Figure:
         if wire in others:
             sheet.line((_BOARD_RIGHT, y), (_COUPLER, y))
             sheet.terminal(_COUPLER, y, wire.title)
-            sheet.text(right, y, "3.3 V, not isolated", color=_GREY)
+            where = "on the board's own USB cable" if wire.place == wiring.USB else "3.3 V, not isolated"
+            sheet.text(right, y, where, color=_GREY)
             continue
         sheet.line((_BOARD_RIGHT, y), (42.0, y), (42.0, y + 0.8))
         sheet.resistor(31.0, y, f"{wiring.LIGHT_SERIES_OHM / 1e3:g} kΩ")

@@ -11,6 +11,7 @@ from blondel.boards.top import FRONT_ENDS, SIGMA_DELTA_V_PEAK
 from blondel.hdl.config import LINES, MeterConfig
 from blondel.hdl.frontend.ads131m import clkin_hz
 from blondel.hdl.frontend.sigma_delta import AMC1306X25
+from blondel.hdl.link.uart import BAUD
 
 __all__ = [
     "Divider", "Part", "Wire", "adc_clock_hz", "converter_parts", "output_parts", "signals", "terminals",
@@ -32,6 +33,10 @@ SIGNALS = {
 }  # fmt: skip
 #: The inputs of a dual-element meter, in the order of a frame.
 INPUTS = ("L1", "CT1", "L2", "CT2")
+#: The UART's wires: to the FPGA, and from it.
+UART = ("rx", "tx")
+#: Where the registers' UART is on a board whose USB bridge has one.
+USB = "USB cable"
 #: The meter whose values are shown: they are the same for all models, but for the CTs.
 METER = MeterConfig.for_model("MDNCT-2SC")
 
@@ -69,7 +74,7 @@ class Wire:
     name, title : str
         What the board's file, and what a person calls it.
     place, fpga_pin : str
-        Connector and pin; the FPGA's pin.
+        Connector and pin, or :data:`USB`; the FPGA's pin.
     light : str
         The board's own light that shows it; empty where there is none.
     """
@@ -133,11 +138,15 @@ def _wire(board: Board, name: str, title: str, pin: str, light: str = "") -> Wir
 
 
 def terminals(board: Board) -> list[Wire]:
-    """Return the meter's terminals on a board."""
-    return [
+    """Return the meter's terminals on a board, the registers' UART last."""
+    wires = [
         _wire(board, name, TITLES.get(name, name.replace("_", " ")), pin, board.light_names.get(name, ""))
         for name, pin in board.terminals.items()
     ]
+    if board.uart is not None:
+        return wires + [_wire(board, f"uart_{name}", f"UART {name}", pin) for name, pin in board.uart.items()]
+    bridge = {each.name: each.ios[0].names[0] for each in board.platform().lookup("uart", 0).ios if each.name in UART}
+    return wires + [Wire(f"uart_{name}", f"UART {name}", USB, bridge[name]) for name in UART]
 
 
 def signals(board: Board, front_end: str) -> list[Wire]:
@@ -195,6 +204,18 @@ def output_parts(board: Board) -> list[Part]:
             "above where the signal leaves the case",
         ),
     ]
+    if board.uart is None:
+        why = f"{BAUD} baud. The cable is at the board's potential: leave it off while that can be the mains'"
+        parts.append(Part("UART", "the board's USB bridge", why))
+    else:
+        parts.append(
+            Part(
+                "UART: isolator where it leaves the case",
+                f"up and down within {0.25e6 / BAUD:.1g} µs",
+                f"its delays for the two edges may differ by a quarter of a bit at {BAUD} baud. The outputs' couplers "
+                "are far too slow",
+            )
+        )
     if board.rgb_lamps:
         parts.append(Part("the board's RGB light", "nothing", "the FPGA drives it with 2 mA, from a current source"))
     return parts

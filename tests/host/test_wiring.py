@@ -21,7 +21,7 @@ DRAWINGS = [drawing.draw_outputs, drawing.draw_converter]
 
 def further(board):
     """Return a board with terminals that it does not have."""
-    free = {"uart_rx": "pmod_2:4", "uart_tx": "pmod_2:9"}
+    free = {"sub_meter": "pmod_2:4", "relay": "pmod_2:9"}
     return dataclasses.replace(board, terminals={**board.terminals, **free})
 
 
@@ -33,14 +33,19 @@ def board(request):
 def places(board) -> dict[str, str]:
     """Return the FPGA's pin of each pin in use, as a board's file has it."""
     converters = [pin for converter in board.converters.values() for each in converter.values() for pin in each.split()]
-    return {pin: board.platform()._conn_pins[pin] for pin in [*board.terminals.values(), *converters]}
+    pins = [*board.terminals.values(), *converters, *(board.uart or {}).values()]
+    return {pin: board.platform()._conn_pins[pin] for pin in pins}
 
 
 def test_wires_are_the_board_s(board):
     wires = wiring.terminals(board)
-    assert [wire.name for wire in wires] == list(board.terminals)
+    assert [wire.name for wire in wires] == [*board.terminals, "uart_rx", "uart_tx"]
+    pins = {**board.terminals, **{f"uart_{name}": pin for name, pin in (board.uart or {}).items()}}
     for wire in wires:
-        pin = board.terminals[wire.name]
+        if wire.name not in pins:
+            assert wire.place == "USB cable"
+            continue
+        pin = pins[wire.name]
         assert wire.place.split()[-1] == pin.split(":")[1]
         assert wire.fpga_pin == places(board)[pin]
         assert bool(wire.light) == (wire.name in board.lamps or wire.name in board.rgb_lamps)
@@ -54,6 +59,7 @@ def test_the_first_board_s_wires_are_those_of_its_schematic():
     wires = {wire.title: (wire.place, wire.fpga_pin, wire.light) for wire in wiring.terminals(BOARDS["icebreaker"])}
     assert wires["Output 10"] == ("PMOD1A 1", "4", "green")
     assert wires["overrange"] == ("PMOD2 7", "26", "")
+    assert (wires["UART rx"], wires["UART tx"]) == (("USB cable", "6", ""), ("USB cable", "9", ""))
     signals = {wire.title: (wire.place, wire.fpga_pin) for wire in wiring.signals(BOARDS["icebreaker"], "sigma-delta")}
     assert signals["CLKIN"] == ("PMOD1B 1", "43")
     assert [signals[f"DOUT of {name}"][1] for name in ("L1", "CT1", "L2", "CT2")] == ["38", "34", "31", "42"]
