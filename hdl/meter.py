@@ -128,6 +128,7 @@ class Meter(wiring.Component):
             m.d.comb += [
                 records.valid.eq(asked.valid),
                 records.index.eq(asked.index),
+                records.word.eq(asked.word),
                 records.write.eq(asked.write),
                 records.wdata.accumulator.eq(asked.wdata.accumulator),
                 records.wdata.count.eq(asked.wdata.count),

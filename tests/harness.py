@@ -116,7 +116,26 @@ def plain(value):
     return int(value)
 
 
-def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(), probe=None, max_clocks=None) -> Run:
+async def read_record(ctx, records) -> tuple[int, int]:
+    """Finish an access: return the record, word by word, or what stands there while it is written."""
+    words = []
+    for word in range(8):
+        ctx.set(records.word, word)
+        rdata = Cat(records.rdata.accumulator, records.rdata.count)
+        (value,) = await ctx.tick().sample(rdata).until(records.ready)
+        words.append(value >> 16 * word & 0xFFFF)
+        if ctx.get(records.write):
+            break
+    ctx.set(records.valid, 0)
+    await ctx.tick()
+    record = sum(each << 16 * word for word, each in enumerate(words))
+    accumulator = record & (1 << 64) - 1
+    return accumulator - (accumulator >> 63 << 64), record >> 64
+
+
+def run_stage(
+    config, stage, items, *, outputs=None, throttle=None, accesses=(), final=(), probe=None, max_clocks=None
+) -> Run:
     """Feed ``items`` to ``stage.i`` and collect what comes out of ``stage.o``.
 
     Parameters
@@ -130,6 +149,8 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
         speed.
     accesses : iterable of (index, None | (accumulator, count))
         Record reads and writes, done one after another before the first item.
+    final : iterable of int
+        Indices of records that are read after the last item.
     probe : callable(ctx, stage) or None
         Called when an item leaves, to sample ports beside the stream.
 
@@ -143,7 +164,7 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
     ready_to_feed = [not accesses]
     finished = [False]
 
-    async def access(ctx):
+    async def access(ctx, accesses):
         for index, wanted in accesses:
             ctx.set(dut.records.index, index)
             ctx.set(dut.records.write, wanted is not None)
@@ -151,11 +172,10 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
                 ctx.set(dut.records.wdata.accumulator, wanted[0])
                 ctx.set(dut.records.wdata.count, wanted[1])
             ctx.set(dut.records.valid, 1)
-            rdata = dut.records.rdata
-            record = await ctx.tick().sample(rdata.accumulator, rdata.count).until(dut.records.ready)
-            ctx.set(dut.records.valid, 0)
-            await ctx.tick()
-            run.records.append(record)
+            run.records.append(await read_record(ctx, dut.records))
+
+    async def begin(ctx):
+        await access(ctx, accesses)
         ready_to_feed[0] = True
 
     async def feed(ctx):
@@ -182,6 +202,7 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
             if probe is not None:
                 run.probes.append(probe(ctx, stage))
         ctx.set(dut.o.ready, 0)
+        await access(ctx, [(index, None) for index in final])
         finished[0] = True
 
     async def contend(ctx):
@@ -214,7 +235,7 @@ def run_stage(config, stage, items, *, outputs=None, throttle=None, accesses=(),
     sim = Simulator(dut)
     sim.add_clock(1e-6)
     if accesses:
-        sim.add_testbench(access)
+        sim.add_testbench(begin)
     if dut is not stage and throttle is not None:
         sim.add_testbench(contend, background=True)
     sim.add_testbench(feed)

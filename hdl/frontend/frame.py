@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -15,6 +15,8 @@ __all__ = ["COUNTER_BITS", "Frame"]
 
 #: Width of the frame counters, unsigned: nine years at 1 MHz, then they roll over.
 COUNTER_BITS = 48
+#: Part of a counter that is counted at a time; where it rolls over, the next one follows.
+LIMB_BITS = 16
 
 
 class Frame(wiring.Component):
@@ -25,8 +27,8 @@ class Frame(wiring.Component):
     ``ok``: it is never metered, but time goes on. So a source that missed a sampling instant sends a
     single bad sample marked ``last`` in its place.
 
-    One frame is collected while another leaves: the input waits only with a frame's last sample, until the frame
-    before it has left.
+    One frame is collected while another leaves: the input waits with a frame's last sample until the frame before it
+    has left, and for a clock while a frame is counted.
 
     Parameters
     ----------
@@ -44,8 +46,8 @@ class Frame(wiring.Component):
         positive and the most negative sample.
     records : In(RecordSignature(1))
         0: ``accumulator``: valid frames, ``count``: invalid frames, both unsigned(48) and counted when
-        the frame has left. Writing it moves no window. Ready while no item is shown; none is until the access
-        is over.
+        the frame has left; a word every second clock. Writing it moves no window. Accesses take place
+        between items.
 
     Attributes
     ----------
@@ -69,8 +71,11 @@ class Frame(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
+        # The samples of two frames; then the counters' limbs, a bit of the address above: those of the valid frames at
+        # 0 to 2, those of the invalid ones at 4 to 6, as a record has its words.
+        limbs = max(config.channel_bits + 1, 3)
         m.submodules.memory = memory = Memory(
-            shape=signed(config.sample_bits), depth=2 << config.channel_bits, init=[], attrs={"ram_style": "block"}
+            shape=signed(config.sample_bits), depth=(1 << limbs) + 8, init=[], attrs={"ram_style": "block"}
         )
         read, write = memory.read_port(), memory.write_port()
 
@@ -82,11 +87,12 @@ class Frame(wiring.Component):
         good = at_end & self.i.payload.ok & ~spoiled
         taken = self.i.valid & self.i.ready
         ends, leaves = Signal(), Signal()
+        limb, counting = Signal(3), Signal()
         m.d.comb += [
-            self.i.ready.eq(~(full & self.i.payload.last)),
-            write.addr.eq(Cat(place, filling)),
+            self.i.ready.eq(~(full & self.i.payload.last | counting)),
+            write.addr.eq(Mux(counting, Cat(limb, Const(1 << limbs - 3)), Cat(place, filling))),
             write.data.eq(self.i.payload.data),
-            write.en.eq(taken),
+            write.en.eq(taken | counting),
             ends.eq(taken & self.i.payload.last),
         ]
         with m.If(taken):
@@ -120,31 +126,61 @@ class Frame(wiring.Component):
             bits = sample[3 * n : 3 * n + 4]
             m.d.comb += each.eq(bits.all() | ~bits.any())
 
-        # A clock to read, a clock or more to show.
-        m.d.sync += self.o.valid.eq(Mux(self.o.valid, ~self.o.ready, full & ~self.records.valid))
         m.d.comb += [
             read.addr.eq(Cat(channel, ~filling)),
             self.o.payload.channel.eq(channel),
             self.o.payload.data.eq(read.data),
             self.o.payload.clip.eq(Cat(alike).all()),
-            leaves.eq(self.o.valid & self.o.ready & (channel == config.last_channel)),
         ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += channel.eq(channel + 1)
-        with m.If(leaves):
-            m.d.sync += channel.eq(0)
-
-        frames, lost = Signal(COUNTER_BITS), Signal(COUNTER_BITS)
+        counted = read.data[:LIMB_BITS] + 1
+        with m.FSM():
+            with m.State("READ"):
+                m.d.sync += limb.eq(0)
+                with m.If(self.records.valid):
+                    m.d.comb += read.addr.eq(Cat(self.records.word, Const(1 << limbs - 3)))
+                    m.next = "ACCESS"
+                    with m.If(self.records.write):
+                        m.next = "PRESET"
+                with m.Elif(full):
+                    m.next = "SHOW"
+            with m.State("SHOW"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.d.sync += channel.eq(channel + 1)
+                    m.next = "READ"
+                    with m.If(channel == config.last_channel):
+                        m.d.comb += leaves.eq(1)
+                        m.d.sync += [channel.eq(0), limb[2].eq(~self.o.payload.ok)]
+                        m.next = "COUNT"
+            with m.State("COUNT"):
+                m.d.comb += read.addr.eq(Cat(limb, Const(1 << limbs - 3)))
+                m.next = "STORE"
+            with m.State("STORE"):
+                m.d.comb += [counting.eq(1), write.data[:LIMB_BITS].eq(counted)]
+                m.d.sync += limb.eq(limb + 1)
+                m.next = "READ"
+                with m.If(counted[LIMB_BITS] & ~limb[1]):
+                    m.next = "COUNT"
+            with m.State("ACCESS"):
+                m.d.comb += self.records.ready.eq(1)
+                m.next = "NEXT WORD"
+            with m.State("NEXT WORD"):
+                m.d.comb += read.addr.eq(Cat(self.records.word, Const(1 << limbs - 3)))
+                m.next = "ACCESS"
+                with m.If(~self.records.valid):
+                    m.next = "READ"
+            with m.State("PRESET"):
+                words = Cat(self.records.wdata.accumulator, self.records.wdata.count)
+                m.d.comb += [counting.eq(1), write.data[:LIMB_BITS].eq(words.word_select(limb, LIMB_BITS))]
+                m.d.sync += limb.eq(limb + 1)
+                with m.If(limb.all()):
+                    m.next = "PRESET DONE"
+            with m.State("PRESET DONE"):
+                m.d.comb += self.records.ready.eq(1)
+                with m.If(~self.records.valid):
+                    m.next = "READ"
         m.d.comb += [
-            self.records.ready.eq(~self.o.valid),
-            self.records.rdata.accumulator.eq(frames),
-            self.records.rdata.count.eq(lost),
+            self.records.rdata.accumulator.eq(read.data[:LIMB_BITS].replicate(COUNTER_BITS // LIMB_BITS)),
+            self.records.rdata.count.eq(read.data[:LIMB_BITS].replicate(COUNTER_BITS // LIMB_BITS)),
         ]
-        with m.If(leaves):
-            with m.If(self.o.payload.ok):
-                m.d.sync += frames.eq(frames + 1)
-            with m.Else():
-                m.d.sync += lost.eq(lost + 1)
-        with m.If(self.records.valid & self.records.ready & self.records.write):
-            m.d.sync += [frames.eq(self.records.wdata.accumulator), lost.eq(self.records.wdata.count)]
         return m

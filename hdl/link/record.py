@@ -28,18 +28,21 @@ class RecordSignature(wiring.Signature):
     Members
     -------
     valid : Out(1)
-        Asks; stays, with ``index``, ``write`` and ``wdata``, until ``ready``. Then the stage waits until it
-        falls, which it does for a clock at least before the next access.
+        Asks; stays, with ``index``, ``write`` and ``wdata``, until ``ready``, and for all the words that are
+        read. The stage waits until it falls, which it does for a clock at least before the next access.
     index : Out(index_bits)
         Which record.
+    word : Out(3)
+        Which 16 bits are read: 0 to 3 of the accumulator, 4 to 7 of the count. Another one may be asked for
+        in the clock after ``ready``; all words of an access are of one moment.
     write : Out(1)
         1 to write ``wdata``, 0 to read.
     wdata : Out(RECORD)
         What to write: ``accumulator`` signed(64), ``count`` unsigned(64).
     ready : In(1)
-        The access happens; stays until ``valid`` falls.
+        The word is there, or the record is written, in this clock.
     rdata : In(RECORD)
-        What was read; the same while ``ready``.
+        What was read, while ``ready``: the bits of the word that is asked for, and often all others.
     """
 
     def __init__(self, index_bits: int):
@@ -47,6 +50,7 @@ class RecordSignature(wiring.Signature):
             {
                 "valid": Out(1),
                 "index": Out(index_bits),
+                "word": Out(3),
                 "write": Out(1),
                 "wdata": Out(RECORD),
                 "ready": In(1),

@@ -15,7 +15,7 @@ from blondel.hdl.link.record import RecordSignature
 
 __all__ = ["Block", "RegisterSignature", "Registers", "Status", "register_address"]
 
-#: Words of a record.
+#: Words of a record, as the port has them.
 _WORDS = 4
 
 
@@ -99,8 +99,8 @@ class RegisterSignature(wiring.Signature):
 class Registers(wiring.Component):
     """Give the outside 32-bit words of records that the stages give whole.
 
-    Reading word 0 of a record copies all of it, while its stage waits, to a memory of four words; words 1
-    to 3 are then read from the copy. Writing works the other way round: words 0 to 2 are kept, and writing
+    Reading word 0 of a record copies all of it, while its stage waits, to a small memory; words 1 to 3 are
+    then read from the copy. Writing works the other way round: words 0 to 2 are kept, and writing
     word 3 writes the whole record. So no value is ever torn, however slowly its words are asked for.
 
     Parameters
@@ -124,7 +124,7 @@ class Registers(wiring.Component):
         next clock. Another word that is read takes 1, word 3 that is written 3, another that is written none.
     """
 
-    latency = 1 + _WORDS + 2
+    latency = 1 + 2 * _WORDS + 2
 
     def __init__(self, config: MeterConfig, blocks: Collection[Block] = tuple(Block)):
         self._index_bits = index_bits(config)
@@ -142,16 +142,26 @@ class Registers(wiring.Component):
         word = port.address[:2]
         index = port.address[2 : 2 + self._index_bits]
         block = port.address[2 + self._index_bits :]
-        m.submodules.copy = copy = Memory(shape=32, depth=_WORDS, init=[], attrs={"ram_style": "block"})
-        read, write = copy.read_port(), copy.write_port()
+        # Even words of a record, and odd ones.
+        halves = [Memory(shape=16, depth=_WORDS, init=[], attrs={"ram_style": "block"}) for _ in range(2)]
+        reads, writes = [each.read_port() for each in halves], [each.write_port() for each in halves]
+        m.submodules.even, m.submodules.odd = halves
         kept = [Signal(32, name=f"kept_{k}", reset_less=True) for k in range(_WORDS - 1)]
-        asking, answered, place = Signal(), Signal(), Signal(range(_WORDS))
-        m.d.comb += [read.addr.eq(word), write.addr.eq(place), port.rdata.eq(read.data)]
+        asking, answered, copied, place = Signal(), Signal(), Signal(16), Signal(range(2 * _WORDS))
+        for odd, (read, write) in enumerate(zip(reads, writes, strict=True)):
+            m.d.comb += [
+                read.addr.eq(word),
+                write.addr.eq(place[1:]),
+                write.data.eq(copied),
+                write.en.eq(answered & asking & (place[0] == odd)),
+            ]
+        m.d.comb += port.rdata.eq(Cat(read.data for read in reads))
         for number in self._reached:
             records = self.blocks[number]
             m.d.comb += [
                 records.valid.eq(asking & (block == number)),
                 records.index.eq(index),
+                records.word.eq(place),
                 records.write.eq(port.write),
                 records.wdata.accumulator.eq(Cat(kept[0], kept[1])),
                 records.wdata.count.eq(Cat(kept[2], port.wdata)),
@@ -166,9 +176,9 @@ class Registers(wiring.Component):
             for number in self._reached:
                 rdata = self.blocks[number].rdata
                 record = Cat(rdata.accumulator, rdata.count)
-                for k in range(_WORDS):
-                    with m.Case(number << 2 | k):
-                        m.d.comb += write.data.eq(record.word_select(k, 32))
+                for k in range(2 * _WORDS):
+                    with m.Case(number << 3 | k):
+                        m.d.comb += copied.eq(record.word_select(k, 16))
 
         with m.FSM():
             with m.State("IDLE"):
@@ -187,11 +197,10 @@ class Registers(wiring.Component):
             with m.State("ASK"):
                 m.d.comb += asking.eq(1)
                 with m.If(answered):
-                    m.d.comb += write.en.eq(~port.write)
                     m.d.sync += place.eq(place + 1)
                     with m.If(port.write):
                         m.next = "READY"
-                    with m.Elif(place == _WORDS - 1):
+                    with m.Elif(place.all()):
                         m.next = "READ"
             with m.State("READ"):
                 m.next = "READY"

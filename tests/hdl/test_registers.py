@@ -47,7 +47,7 @@ class Fixture(wiring.Component):
         wiring.connect(m, wiring.flipped(self.port), registers.port)
         for block, records in ((Block.OFFSET, self.offset.records), (Block.STATUS, status.records)):
             asked = registers.blocks[block]
-            for name in ("valid", "index", "write"):
+            for name in ("valid", "index", "word", "write"):
                 m.d.comb += getattr(records, name).eq(getattr(asked, name))
             for name in ("accumulator", "count"):
                 m.d.comb += getattr(records.wdata, name).eq(getattr(asked.wdata, name))
