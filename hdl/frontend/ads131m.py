@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import io, stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
-from amaranth.utils import bits_for
 
 from blondel.hdl.config import ConfigError, MeterConfig
 from blondel.hdl.items import sample_item
@@ -57,35 +56,19 @@ def clkin_hz(config: MeterConfig, osr: int) -> float:
     return 2 * osr * config.sample_rate_hz
 
 
-def _script(inputs: int, osr: int, gains: Sequence[int]) -> list[tuple[list[int], int, int]]:
-    """Return the SPI frames of the initialization, and at last that of every sample.
-
-    Each is the 16-bit words to send, CRC included, and value and mask of the response, which answers the
-    frame before it.
-    """
-    every = (1 << inputs) - 1
-    registers = {_MODE: _MODE_WORD, _CLOCK: every << 8 | OSRS[osr] << 2 | _HIGH_RESOLUTION}
+def _registers(inputs: int, osr: int, gains: Sequence[int]) -> dict[int, int]:
+    """Return what the initialization writes, by address."""
+    registers = {_MODE: _MODE_WORD, _CLOCK: (1 << inputs) - 1 << 8 | OSRS[osr] << 2 | _HIGH_RESOLUTION}
     for first, register in ((0, _GAIN1), (4, _GAIN2)):
         if first < inputs:
             registers[register] = sum(g.bit_length() - 1 << 4 * n for n, g in enumerate(gains[first : first + 4]))
-    frames = [([0b101 << 13 | _ID << 7], 0, 0)]
-    response, mask = 0x2000 | inputs << 8, 0xFF00
-    for address, value in registers.items():
-        frames.append(([0b011 << 13 | address << 7, value], response, mask))
-        response, mask = 0b010 << 13 | address << 7, 0xFFFF
-    for address, value in registers.items():
-        frames.append(([0b101 << 13 | address << 7], response, mask))
-        response = value
-    frames.append(([0], response, mask))
-    # STATUS: not locked, not resynchronized, registers and CRC as they should be, no reset, 24 bits, all ready.
-    frames.append(([0], 0b01 << 8 | every, 0xFFFF))
-    return [([*words, crc16([word << 8 for word in words])], expected, mask) for words, expected, mask in frames]
+    return registers
 
 
-def _table(values: Sequence[int]) -> Const:
-    """Return 16-bit values one after another, each with its most significant bit first."""
+def _bit(place: Value, *values: int, number: Value | None = None) -> Value:
+    """Return a bit of a 16-bit value, or of that with the number: at place 0 the most significant one."""
     bits = "".join(f"{value:016b}" for value in values)
-    return Const(int(bits[::-1], 2), len(bits))
+    return Const(int(bits[::-1], 2), len(bits)).bit_select(place if number is None else Cat(place, number), 1)
 
 
 class Ads131m(wiring.Component):
@@ -209,11 +192,12 @@ class Ads131m(wiring.Component):
         require("sclk_hz", sclk_hz, 0 < sclk_hz <= 25e6, "up to 25 MHz")
         self._half = math.ceil(clock_hz / 2 / sclk_hz)
         self._period = round(clock_hz / config.sample_rate_hz)
-        self._script = _script(inputs, osr, gains)
+        self._registers = _registers(inputs, osr, gains)
         self._reset_ticks = 1 + math.ceil(1.02 * _RESET_CLKIN / 2 / osr)
         self._settle_ticks = _UNSETTLED + 2 + math.ceil(_START_MODULATOR / osr)
         # As they come they are in order: no buffer.
         self._direct = chips == 1 and list(self._map) == sorted(self._map)
+        self._last_word = 1 + max(place for _, place in self._map)
         require(
             "clock_hz", clock_hz, self._busy < 0.9 * self._period,
             f"more than {self._busy / 0.9 * config.sample_rate_hz / 1e6:.3g} MHz at {config.sample_rate_hz:g} Hz "
@@ -228,9 +212,11 @@ class Ads131m(wiring.Component):
 
     @property
     def latency(self) -> int:
-        # Synchronizer, start, select; bits of the words and their storage; two clocks for each channel of a buffer.
-        clocks = 2 + 2 + self._words * (2 * self._half * _WORD_BITS + self._chips)
-        return clocks if self._direct else clocks + 2 * self._config.channels - 1
+        # Synchronizer and start, bits of the words; then a clock for each word that leaves or is stored on the way, and
+        # two for each channel of a buffer.
+        channels = self._config.channels
+        clocks = 3 + self._words * 2 * self._half * _WORD_BITS
+        return clocks + (channels - 1 if self._direct else self._words * self._chips + 2 * channels - 1)
 
     @property
     def _busy(self) -> int:
@@ -251,160 +237,158 @@ class Ads131m(wiring.Component):
             pins["sclk"].eq(sclk), pins["cs"].eq(selected), pins["din"].eq(din), pins["reset"].eq(resetting),
         ]  # fmt: skip
 
-        # The script: which frame is sent.
-        last_step = len(self._script) - 1
-        step = Signal(range(last_step + 1))
+        # The initialization: step 0 asks for the identity, then each register is written, then each one is read; a
+        # response answers the frame before it. The last step is that of every sample. Registers are read in such an
+        # order that the low bits of the step tell the value, be it to write or to compare with.
+        registers = self._registers
+        written = range(1, len(registers) + 1)
+        compared = range(written.stop + 1, 2 * written.stop)
+        step = Signal(range(compared.stop + 1))
         run = Signal()
-        m.d.comb += run.eq(step == last_step)
+        addresses = dict(zip((n % 4 for n in written), registers, strict=True))
+        commands = [0b101 << 13 | _ID << 7] + [0b011 << 13 | address << 7 for address in registers]
+        commands += [0b101 << 13 | addresses[n % 4] << 7 for n in compared] + [0, 0]
+        m.d.comb += run.eq(step == compared.stop)
 
-        # Time: half a period deaf after a conversion, then a tick, which is a lost instant, at the end of each period.
-        # The timer is over when it has wrapped: no wide comparison.
-        timer = Signal(bits_for(self._period) + 1, init=self._period - 2)
-        over = timer[-1]
-        deaf, lost = Signal(), Signal()
-        begin, waiting, tick = Signal(), Signal(), Signal()
-        m.d.comb += tick.eq(over & ~deaf & ~lost & waiting & ~begin)
-        with m.If(begin):
-            m.d.sync += [timer.eq(self._period // 2 - 2), deaf.eq(1)]
+        # Time, in halves of a period: a deaf one after a conversion, then two to a tick, which is a lost instant. A
+        # half is over when the timer has wrapped: no wide comparison. It is set alike for both but for two bits.
+        first = self._period // 2 & ~1
+        timer = Signal(range(-1, first + 2), reset_less=True)
+        half = Signal(2)
+        over, lost = timer[-1], Signal()
+        begin, tick = Signal(), Signal()
+        idle = ~selected & ~resetting
+        m.d.comb += [
+            begin.eq(idle & run & ready & (half != 0) & ~lost),
+            tick.eq(over & half[1] & ~lost & ~(selected & run) & ~begin),
+        ]
+        with m.If(begin | (over & ~half[1]) | tick):
+            m.d.sync += timer.eq(Mux(~begin & half[0], self._period - first, first) - 2)
         with m.Elif(~over):
             m.d.sync += timer.eq(timer - 1)
-        with m.Elif(deaf | tick):
-            m.d.sync += [timer.eq(self._period - 2), deaf.eq(0)]
-        # Ticks of the reset, then instants since the initialization.
-        count = Signal(range(max(self._reset_ticks, self._settle_ticks) + 1))
-        settled = Signal()
-        m.d.comb += [settled.eq(count == self._settle_ticks), self.running.eq(run & settled)]
-
-        # The frame: words from every chip, each with its CRC, and whether the response was another.
-        place, word = Signal(range(_WORD_BITS)), Signal(range(words))
-        shift = [Signal(_WORD_BITS, name=f"shift_{chip}", reset_less=True) for chip in range(chips)]
-        crc = [Signal(16, name=f"crc_{chip}", reset_less=True) for chip in range(chips)]
-        differs = Signal(chips)
-        index = Cat(place[:4], step)
-        sent = [_table([[*frame, 0, 0][n] for frame, _, _ in self._script]).bit_select(index, 1) for n in range(3)]
-        expected = _table([value for _, value, _ in self._script]).bit_select(index, 1)
-        compared = _table([mask for _, _, mask in self._script]).bit_select(index, 1)
-        in_word = ~place[4]
-        next_bit = Signal()
-        for n, bit in enumerate(sent):
-            with m.If(in_word & (word == n)):
-                m.d.comb += next_bit.eq(bit)
-        good = Signal()
-        m.d.comb += good.eq(~(differs.any() | Cat(crc).any()))
-
-        hold = Signal(range(self._half), init=self._half - 1)
-        o = self.o.payload
-        top = _WORD_BITS - config.sample_bits
-        stored, emitted = Signal(), Signal()
-
-        with m.FSM() as fsm:
-            with m.State("RESET"):
-                m.d.comb += waiting.eq(1)
-                m.d.sync += [resetting.eq(1), step.eq(0)]
-                with m.If(tick):
-                    m.d.sync += count.eq(count + 1)
-                    with m.If(count == self._reset_ticks - 1):
-                        m.next = "RELEASE"
-            with m.State("RELEASE"):
-                m.d.comb += waiting.eq(1)
-                m.d.sync += resetting.eq(0)
-                with m.If(tick):
-                    m.next = "SELECT"
-            with m.State("WAIT"):
-                m.d.comb += waiting.eq(1)
-                with m.If(begin):
-                    m.next = "SELECT"
-                with m.Elif(tick):
-                    with m.If(settled):
-                        m.d.sync += count.eq(0)
-                        m.next = "RESET"
-                    with m.Else():
-                        m.d.sync += count.eq(count + 1)
-            with m.State("SELECT"):
-                m.d.comb += waiting.eq(~run)
-                m.d.sync += [selected.eq(1), word.eq(0), place.eq(0), differs.eq(0)]
-                m.d.sync += [each.eq(0xFFFF) for each in crc]
-                m.next = "SHIFT"
-            with m.State("SHIFT"):
-                m.d.comb += waiting.eq(~run)
-                with m.If(hold != 0):
-                    m.d.sync += hold.eq(hold - 1)
-                with m.Else():
-                    m.d.sync += [hold.eq(self._half - 1), sclk.eq(~sclk)]
-                    with m.If(~sclk):
-                        m.d.sync += din.eq(next_bit)
-                    with m.Else():
-                        for chip in range(chips):
-                            bit = pins["dout"][chip]
-                            back = (crc[chip][15] ^ bit).replicate(16)
-                            m.d.sync += [
-                                shift[chip].eq(Cat(bit, shift[chip])),
-                                crc[chip].eq((crc[chip] << 1) ^ (back & 0x1021)),
-                            ]
-                            with m.If((word == 0) & in_word & compared & (bit ^ expected)):
-                                m.d.sync += differs[chip].eq(1)
-                        m.d.sync += place.eq(place + 1)
-                        with m.If(place == _WORD_BITS - 1):
-                            m.d.sync += place.eq(0)
-                            m.next = "STORE"
-            with m.State("STORE"):
-                m.d.comb += waiting.eq(~run)
-                with m.If(stored):
-                    m.d.sync += word.eq(word + 1)
-                    m.next = "SHIFT"
-                    with m.If(word == words - 1):
-                        m.next = "JUDGE"
-            with m.State("JUDGE"):
-                m.d.comb += waiting.eq(~run)
-                m.d.sync += selected.eq(0)
-                with m.If(run & emitted):
-                    m.next = "WAIT"
-                    with m.If(~settled):
-                        m.d.sync += count.eq(count + 1)
-                    with m.Elif(~good):
-                        m.d.sync += count.eq(0)
-                        m.next = "RESET"
-                with m.Elif(~run):
-                    m.d.sync += count.eq(0)
-                    m.next = "RESET"
-                    with m.If(good):
-                        m.d.sync += step.eq(step + 1)
-                        m.next = "SELECT"
-                        with m.If(step == last_step - 1):
-                            m.next = "WAIT"
-        m.d.comb += begin.eq(fsm.ongoing("WAIT") & ready & ~deaf & ~lost)
-        judging = fsm.ongoing("JUDGE") & run
-        storing = fsm.ongoing("STORE")
-
+        with m.If(begin):
+            m.d.sync += half.eq(0)
+        with m.Elif(tick):
+            m.d.sync += half.eq(1)
+        with m.Elif(over & ~half[1]):
+            m.d.sync += half.eq(half + 1)
         with m.If(tick):
             m.d.sync += lost.eq(1)
-        with m.Elif(lost & self.o.ready):
+        with m.Elif(self.o.ready):
             m.d.sync += lost.eq(0)
 
-        if self._direct:
-            # A word leaves while the next one comes; the last one waits for the judgement.
-            held = Signal(config.sample_bits, reset_less=True)
-            pending, ends = Signal(), Signal()
-            last_word = 1 + self._map[-1][1]
-            used = Signal()
+        # Ticks of the reset, then instants since the initialization.
+        count = Signal(range(max(self._reset_ticks, self._settle_ticks) + 1))
+        settled, done, restarts = Signal(), Signal(), Signal()
+        good = Signal()
+        m.d.comb += [
+            settled.eq(count == self._settle_ticks),
+            self.running.eq(run & settled),
+            restarts.eq(Mux(run, settled & (tick | (done & ~good)), done & ~good)),
+        ]
+        with m.If(Mux(run, ~settled & (tick | done), tick)):
+            m.d.sync += count.eq(count + 1)
+        with m.If(restarts | (~resetting & ~run)):
+            m.d.sync += count.eq(0)
+        with m.If(restarts):
+            m.d.sync += resetting.eq(1)
+        with m.Elif(tick & (count == self._reset_ticks - 1)):
+            m.d.sync += resetting.eq(0)
+        with m.If(resetting):
+            m.d.sync += step.eq(0)
+        with m.Elif(done & ~run & good):
+            m.d.sync += step.eq(step + 1)
+        with m.If(begin | (idle & ~run & (step.any() | tick))):
+            m.d.sync += selected.eq(1)
+        with m.Elif(done):
+            m.d.sync += selected.eq(0)
+
+        # The frame: words from every chip, each with its CRC, and whether the response or the CRC was another.
+        place, word = Signal(range(_WORD_BITS)), Signal(range(words + 1))
+        shift = [Signal(_WORD_BITS, name=f"shift_{chip}", reset_less=True) for chip in range(chips)]
+        crc = [Signal(16, name=f"crc_{chip}", reset_less=True) for chip in range(chips)]
+        differs = Signal(chips, reset_less=True)
+        finished = word == words
+        # A word waits to leave; the last one of the channels waits in its place for the CRC.
+        pending = Signal()
+        # What is sent, and should come: words of 16 bits, padded. The CRC of what the initialization sends is made
+        # where later the CRC of a sample's frame is checked; it leaves zeros behind itself.
+        bit = place[:4]
+        in_word, writes = ~place[4], Signal()
+        value = _bit(bit, *(registers.get(addresses.get(n), 0) for n in range(4)), number=step[:2])
+        next_bit, expected = Signal(), Signal()
+        m.d.comb += writes.eq((step >= written.start) & (step < written.stop))
+        with m.If(run):
+            # STATUS: not locked, not resynchronized, registers and CRC as they should be, no reset, 24 bits, all ready.
             m.d.comb += [
-                used.eq(run & Cat(word == 1 + n for _, n in self._map).any()),
-                stored.eq(~used | ~pending),
-                emitted.eq(self.o.ready),
-                self.o.valid.eq(lost | pending & (~ends | judging)),
-                o.data.eq(held),
-                o.ok.eq(~lost & (~ends | good & settled)),
-                o.last.eq(lost | ends),
+                next_bit.eq(in_word & (word == 1) & _bit(bit, crc16([0]))),
+                expected.eq(_bit(bit, 0b01 << 8 | (1 << self._inputs) - 1)),
             ]
-            with m.If(storing & used & ~pending):
-                m.d.sync += [held.eq(shift[0][top:]), pending.eq(1), ends.eq(word == last_word)]
-            with m.Elif(pending & self.o.valid & self.o.ready):
+        with m.Else():
+            with m.If(word == 0):
+                m.d.comb += next_bit.eq(in_word & _bit(bit, *commands, number=step))
+            with m.Elif(writes & (word == 1)):
+                m.d.comb += next_bit.eq(in_word & value)
+            with m.Else():
+                m.d.comb += next_bit.eq(crc[0][15])
+            m.d.comb += expected.eq(Mux(step == 1, _bit(bit, 0x2000 | self._inputs << 8), value))
+        compares = Signal()
+        m.d.comb += compares.eq((word == 0) & in_word & ((step >= compared.start) | ((step == 1) & ~place[3])))
+        m.d.comb += good.eq(~differs.any())
+
+        hold = Signal(range(self._half), init=self._half - 1)
+        moves = selected & ~pending & ~finished
+        turns, falls, word_ends = Signal(), Signal(), Signal()
+        m.d.comb += [
+            turns.eq(moves & (hold == 0)),
+            falls.eq(turns & sclk),
+            word_ends.eq(falls & (place == _WORD_BITS - 1)),
+        ]
+        m.d.sync += hold.eq(Mux(turns | ~moves, self._half - 1, hold - 1))
+        with m.If(turns):
+            m.d.sync += sclk.eq(~sclk)
+            with m.If(~sclk):
+                m.d.sync += din.eq(next_bit)
+        for chip in range(chips):
+            came = pins["dout"][chip]
+            back = crc[chip][15] ^ Mux(run, came, din)
+            wrong = (compares & (came ^ expected)) | ((word == words - 1) & back)
+            with m.If(falls):
+                m.d.sync += [
+                    crc[chip].eq((crc[chip] << 1) ^ (back.replicate(16) & 0x1021)),
+                    differs[chip].eq(differs[chip] | wrong),
+                ]
+            with m.If(falls & (word <= self._last_word)):
+                m.d.sync += shift[chip].eq(Cat(came, shift[chip]))
+            with m.If(~selected):
+                m.d.sync += [crc[chip].eq(0xFFFF), differs[chip].eq(0)]
+        with m.If(falls):
+            m.d.sync += place.eq(place + 1)
+        with m.If(word_ends):
+            m.d.sync += [place.eq(0), word.eq(word + 1)]
+        with m.If(done):
+            m.d.sync += word.eq(0)
+
+        o = self.o.payload
+        if self._direct:
+            used = Cat(word == 1 + n for _, n in self._map[:-1]).any() | (word == words - 1)
+            with m.If(word_ends):
+                m.d.sync += pending.eq(run & used)
+            with m.Elif(self.o.ready):
                 m.d.sync += pending.eq(0)
+            m.d.comb += [
+                done.eq(finished & (~run | self.o.ready)),
+                self.o.valid.eq(lost | pending),
+                o.data.eq(shift[0][_WORD_BITS - config.sample_bits :]),
+                o.ok.eq(~lost & (~finished | good & settled)),
+                o.last.eq(lost | finished),
+            ]
         else:
-            self._buffer(m, judging, storing, run & good & settled, lost, word, shift, stored, emitted)
+            self._buffer(m, lost, word, shift, word_ends, pending, finished & run, good & settled, emitted := Signal())
+            m.d.comb += done.eq(finished & ~pending & (~run | emitted))
         return m
 
-    def _buffer(self, m, judging, storing, fine, lost, word, shift, stored, emitted) -> None:
+    def _buffer(self, m, lost, word, shift, word_ends, storing, finished, fine, emitted) -> None:
         """Collect a frame in a memory at its channels' places; let it go as a whole, or a bad sample for it."""
         config, chips = self._config, self._chips
         top = _WORD_BITS - config.sample_bits
@@ -416,17 +400,22 @@ class Ads131m(wiring.Component):
         place = Signal(config.channel_bits)
         shown = Signal()
         o = self.o.payload
-        m.d.comb += [stored.eq(chip == chips - 1), read.addr.eq(place)]
-        with m.If(storing):
-            m.d.sync += chip.eq(Mux(stored, 0, chip + 1))
+        m.d.comb += read.addr.eq(place)
+        stored = chip == chips - 1
+        with m.If(word_ends):
+            m.d.sync += storing.eq(1)
+        with m.Elif(storing):
+            m.d.sync += [storing.eq(~stored), chip.eq(Mux(stored, 0, chip + 1))]
+        # The word that came is the one before that which comes.
         with m.Switch(Cat(word, chip)):
             for channel, (on, number) in enumerate(self._map):
-                with m.Case(on << len(word) | number + 1):
+                with m.Case(on << len(word) | number + 2):
                     m.d.comb += [write.addr.eq(channel), write.en.eq(storing)]
         with m.Switch(chip):
             for number in range(chips):
                 with m.Case(number):
                     m.d.comb += write.data.eq(shift[number][top:])
+        judging = finished & ~storing
         leaves = self.o.valid & self.o.ready & judging
         m.d.comb += [
             self.o.valid.eq(lost | judging & (shown | ~fine)),

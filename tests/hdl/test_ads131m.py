@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 
 import pytest
 from amaranth.hdl import Cat, Module, Signal
@@ -338,6 +339,38 @@ def test_trouble_that_passes(name, trouble):
     bench.chips[-1].resets -= own
     bench.check(restarts=1, least=6)
     assert bench.chips[-1].registers[model.GAIN1] == 0x0010
+
+
+def test_register_that_reads_back_as_another_value():
+    """A bit of a register is another than was written: initialization again, until all are right."""
+    bench = Bench(1, "ADS131M02")
+    chip = bench.chips[0]
+    generator = rng("read back")
+    damages = [(address, bit) for address in (2, 3, 4) for bit in generator.sample(range(16), 4)]
+    write, done = chip._write, []
+
+    def damaged(address, value):
+        """Write, and damage it if it is this one's turn: one for each time that the converter is initialized."""
+        write(address, value)
+        if len(done) == chip.resets - 1 < len(damages) and damages[len(done)][0] == address:
+            chip.registers[address] ^= 1 << damages[len(done)][1]
+            done.append(address)
+
+    chip._write = damaged
+    bench.run(instants=len(damages) * 12 + 24)
+    assert len(done) == len(damages)
+    assert chip.resets == len(damages) + 1
+    assert len(bench.metered) > 4
+
+
+@pytest.mark.parametrize("clocks", [600, 601, 602, 603])
+def test_lost_instants_come_once_a_period(clocks):
+    """Even where half of it is not a whole number of clocks."""
+    bench = Bench(1, "ADS131M02", clocks=clocks)
+    bench.chips[0].faults.skip_drdy = 1 << 30
+    bench.run(instants=15)
+    times = [time for time, _, _ in bench.instants]
+    assert {later - time for time, later in itertools.pairwise(times)} == {clocks}
 
 
 def test_missing_data_ready():
