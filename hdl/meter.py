@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,9 +18,8 @@ from blondel.hdl.metrology.multiplier import Multiplier
 from blondel.hdl.metrology.offset import Offset
 from blondel.hdl.metrology.phase import Phase
 from blondel.hdl.metrology.power import Power
-from blondel.hdl.outputs.counter import CounterDrive
 from blondel.hdl.outputs.indicators import Indicators
-from blondel.hdl.outputs.pulses import PulseOutputs
+from blondel.hdl.outputs.pulses import PulseOutputs, Queue
 
 __all__ = ["Meter", "frame_clocks"]
 
@@ -28,10 +27,10 @@ __all__ = ["Meter", "frame_clocks"]
 def frame_clocks(config: MeterConfig) -> int:
     """Return the clocks that the core takes for a frame where frames come without a pause.
 
-    The phase stage's for every channel, and one; at a window's end a few more. The clock has to be at
-    least as many times the sample rate.
+    The phase stage's for every channel, and one, or the outputs', if those are more; at a window's end a
+    few more. The clock has to be at least as many times the sample rate.
     """
-    return config.channels * (Phase.latency + 1) + 1
+    return max(config.channels * (Phase.latency + 1) + 1, PulseOutputs.latency)
 
 
 class Meter(wiring.Component):
@@ -97,12 +96,11 @@ class Meter(wiring.Component):
         m.submodules.power = power = Power(config)
         m.submodules.energy = energy = Energy(config)
         m.submodules.pulses = pulses = PulseOutputs(config)
-        m.submodules.counter_drive = counter_drive = CounterDrive(config)
         m.submodules.register_port = register_port = Registers(config)
         m.submodules.status = status = Status(config)
 
         wiring.connect(m, wiring.flipped(self.samples), frame_input.i)
-        pipeline = (frame_input, offset, phase, gain, indicators, power, energy, pulses, counter_drive)
+        pipeline = (frame_input, offset, phase, gain, indicators, power, energy, pulses)
         for upstream, downstream in itertools.pairwise(pipeline):
             wiring.connect(m, upstream.o, downstream.i)
 
@@ -119,7 +117,6 @@ class Meter(wiring.Component):
             Block.GAIN: gain,
             Block.FRAMES: frame_input,
             Block.PULSES: pulses,
-            Block.COUNTER: counter_drive,
             Block.STATUS: status,
         }
         for block, stage in blocks.items():
@@ -136,15 +133,23 @@ class Meter(wiring.Component):
                 asked.rdata.accumulator.eq(records.rdata.accumulator),
                 asked.rdata.count.eq(records.rdata.count),
             ]
+        # The counter's record is one of the pulse outputs' stage; both blocks get the same data.
+        asked, records = register_port.blocks[Block.COUNTER], pulses.records
+        m.d.comb += [
+            records.index.eq(Mux(asked.valid, Queue.COUNTER, register_port.blocks[Block.PULSES].index[0])),
+            asked.ready.eq(records.ready),
+            asked.rdata.accumulator.eq(records.rdata.accumulator),
+            asked.rdata.count.eq(records.rdata.count),
+        ]
+        with m.If(asked.valid):
+            m.d.comb += records.valid.eq(1)
 
-        for name in ("output_10", "output_100", "output_1000", "test", "queued"):
+        for name in ("output_10", "output_100", "output_1000", "test", "counter", "queued", "frame"):
             m.d.comb += getattr(self, name).eq(getattr(pulses, name))
         for name in ("voltage", "reversed", "overrange", "no_load"):
             indicator = getattr(energy, name)
             m.d.comb += [getattr(self, name).eq(indicator), getattr(status, name).eq(indicator)]
         m.d.comb += [
-            self.counter.eq(counter_drive.counter),
-            self.frame.eq(counter_drive.frame),
             status.queued.eq(pulses.queued),
             energy.freeze.eq(status.freeze),
             indicators.clear.eq(status.clear),

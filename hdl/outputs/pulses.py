@@ -1,27 +1,23 @@
-"""Pulse outputs: energy in ticks becomes edges that hold their levels long enough to be seen."""
+"""Pulse outputs and counter drive: ticks of energy become edges that hold their levels long enough to be seen."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from types import SimpleNamespace
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import enum, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from blondel.hdl.config import MeterConfig
+from blondel.hdl.fixed import signed_width
 from blondel.hdl.items import frame_item
 from blondel.hdl.link.record import RecordSignature
 
-__all__ = ["HALF_PULSES", "EdgeQueue", "PulseOutputs", "count_item", "shortest_frames"]
+__all__ = ["HALF_PULSES", "PulseOutputs", "Queue", "shortest_frames"]
 
 #: Half pulses of Output 10 in one pulse of Output 1000: with them the levels repeat.
 HALF_PULSES = 2 * 100
-
-
-def count_item() -> data.StructLayout:
-    """Return the layout of a frame's end on its way to the counter: every frame has one.
-
-    ``count`` : 1 where the counter has to advance.
-    """
-    return data.StructLayout({"count": 1})
 
 
 def shortest_frames(config: MeterConfig) -> tuple[int, int]:
@@ -34,233 +30,298 @@ def shortest_frames(config: MeterConfig) -> tuple[int, int]:
     return config.frames_in(config.pulse_min_s), config.frames_in(config.pulse_min_s * part)
 
 
-class EdgeQueue(wiring.Component):
-    """Units of energy wait until they make an edge, and edges keep their distance; no unit is lost.
+class Queue(enum.IntEnum, shape=2):
+    """Where the memory has the words of each queue; the records' index."""
 
-    ``units received == waiting + units × edges`` holds after every frame.
-
-    Parameters
-    ----------
-    width : int
-        Bits of ``waiting``, enough for all units that may ever wait.
-    units : int
-        Units of an edge, 1 or more.
-    distance : int
-        Fewest frames from an edge to the next, 1 or more.
-
-    Members
-    -------
-    step : In(1)
-        A frame: time goes on.
-    unit : In(1)
-        The frame brings a unit.
-    edge : Out(1)
-        The frame has an edge. Combinational, from ``step`` and ``unit``.
-    late : Out(1)
-        After the frame, there is enough for another edge, which has to wait. Combinational.
-    waiting : Out(width)
-        Units that have not made an edge, unsigned.
-    timer : Out(range(distance))
-        Frames, after the last one, that can have no edge.
-    write : In(1)
-        Start from ``value`` units, with an edge possible at once; not together with ``step``.
-    value : In(width)
-    """
-
-    def __init__(self, width: int, units: int, distance: int):
-        self._width = width
-        self._units = units
-        self._distance = distance
-        super().__init__(
-            {
-                "step": In(1),
-                "unit": In(1),
-                "edge": Out(1),
-                "late": Out(1),
-                "waiting": Out(width),
-                "timer": Out(range(distance)),
-                "write": In(1),
-                "value": In(width),
-            }
-        )
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        units = self._units
-        change = Signal(signed(units.bit_length() + 1))
-        # Is there enough for one edge, for two? Only the low bits are compared, the others are just zero or not.
-        bits = (2 * units - 1).bit_length()
-        low = self.waiting[:bits] + self.unit
-        high = self.waiting[bits:].any()
-        one, two = high | (low >= units), high | (low >= 2 * units)
-        m.d.comb += [
-            self.edge.eq(self.step & (self.timer == 0) & one),
-            self.late.eq(self.step & Mux(self.edge, two, one)),
-            change.eq(Mux(self.edge, Mux(self.unit, 1 - units, -units), self.unit)),
-        ]
-        with m.If(self.step):
-            m.d.sync += self.waiting.eq(self.waiting + change)
-            with m.If(self.edge):
-                m.d.sync += self.timer.eq(self._distance - 1)
-            with m.Elif(self.timer != 0):
-                m.d.sync += self.timer.eq(self.timer - 1)
-        with m.Elif(self.write):
-            m.d.sync += [self.waiting.eq(self.value), self.timer.eq(0)]
-        return m
+    OUTPUT_10 = 0
+    TEST = 1
+    COUNTER = 2
+    #: The counter's constants while it is driven: its next edge ends the pulse.
+    COUNTER_DRIVEN = 3
 
 
-class Levels(wiring.Component):
-    """Count the half pulses of Output 10, and show the count as the levels of the three outputs.
+class Word(enum.IntEnum, shape=4):
+    """Words of a queue. Constants are negative: they are added to be subtracted."""
 
-    Members
-    -------
-    edge : In(1)
-        One half pulse more.
-    write : In(1)
-        Start from ``value`` half pulses; not together with ``edge``.
-    value : In(range(HALF_PULSES))
-    half : Out(range(HALF_PULSES))
-        Half pulses, modulo those of a pulse of Output 1000.
-    next_half : Out(range(HALF_PULSES))
-        What ``half`` becomes with an edge, or when written. Combinational.
-    output_10, output_100, output_1000 : Out(1)
-        1 in every second half pulse, every second ten and every second hundred of them. Straight from
-        flip-flops.
-    """
+    #: Frames, after the last one, that can have no edge; negative.
+    TIMER = 0
+    #: Units that have not made an edge.
+    WAITING = 1
+    #: Half pulses emitted, or counts driven.
+    COUNT = 2
+    #: Units of an edge.
+    UNITS = 3
+    #: Frames from an edge to the next that can have none.
+    DISTANCE = 4
+    #: Where the count begins again.
+    MODULUS = 5
+    #: Half pulses, to find the levels of Outputs 100 and 1000. Of the queue of Output 10 only.
+    HUNDRED = 6
+    EIGHTY = 7
+    FORTY = 8
+    TWENTY = 9
+    TEN = 10
 
-    def __init__(self):
-        super().__init__(
-            {
-                "edge": In(1),
-                "write": In(1),
-                "value": In(range(HALF_PULSES)),
-                "half": Out(range(HALF_PULSES)),
-                "next_half": Out(range(HALF_PULSES)),
-                "output_10": Out(1),
-                "output_100": Out(1),
-                "output_1000": Out(1),
-            }
-        )
 
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        with m.If(self.write):
-            m.d.comb += self.next_half.eq(self.value)
-        with m.Elif(self.half != HALF_PULSES - 1):
-            m.d.comb += self.next_half.eq(self.half + 1)
-        with m.If(self.edge | self.write):
-            m.d.sync += [
-                self.half.eq(self.next_half),
-                self.output_10.eq(self.next_half[0]),
-                self.output_100.eq(self.next_half.matches(*(n for n in range(HALF_PULSES) if n // 10 % 2))),
-                self.output_1000.eq(self.next_half >= HALF_PULSES // 2),
-            ]
-        return m
+class Step(enum.IntEnum, shape=4):
+    """Steps of a queue's turn, one a clock; each but the first works on the word that the one before reads."""
+
+    START = 0
+    #: The timer: may there be an edge?
+    BLOCKED = 1
+    #: What waits, and the frame's unit.
+    ARRIVE = 2
+    #: An edge, if there is enough for one.
+    TAKE = 3
+    #: Is there enough for another?
+    LATE = 4
+    #: A frame less for the timer.
+    TIME = 5
+    #: The timer starts anew with an edge.
+    RESTART = 6
+    KEEP_TIMER = 7
+    #: One more, with an edge.
+    COUNT = 8
+    ROLL_OVER = 9
+    #: The end of the turn, but for Output 10, whose half pulses are taken apart.
+    KEEP_COUNT = 10
+    EIGHTY = 11
+    FORTY = 12
+    TWENTY = 13
+    SHOW = 14
+    #: Between frames; a record is shown.
+    IDLE = 15
+
+
+#: The word that each step reads for its successor.
+READS = {
+    Step.START: Word.TIMER,
+    Step.BLOCKED: Word.WAITING,
+    Step.ARRIVE: Word.UNITS,
+    Step.TAKE: Word.UNITS,
+    Step.LATE: Word.TIMER,
+    Step.TIME: Word.DISTANCE,
+    Step.KEEP_TIMER: Word.COUNT,
+    Step.COUNT: Word.MODULUS,
+    Step.ROLL_OVER: Word.HUNDRED,
+    Step.KEEP_COUNT: Word.EIGHTY,
+    Step.EIGHTY: Word.FORTY,
+    Step.FORTY: Word.TWENTY,
+    Step.TWENTY: Word.TEN,
+    Step.IDLE: Word.COUNT,
+}
 
 
 class PulseOutputs(wiring.Component):
-    """Turn ticks of delivered energy into the edges of Output 10, 100 and 1000 and of the test pulse.
+    """Turn ticks of delivered energy into pulses, and pulses into counts of an electromechanical counter.
 
-    Half a pulse is on and half is off, by energy. One count of half pulses drives the three outputs, so
-    that each edge of Output 100 coincides with one of Output 10, and each of Output 1000 with one of
-    Output 100. An edge that comes too early waits, with its energy; none is lost.
+    Units of energy wait in a queue until they make an edge, and edges keep their distance; no unit is
+    lost: ``units received == waiting + units of an edge × edges`` holds after every frame. There are
+    three queues. Half a pulse of Output 10 is on and half is off, by energy. One count of half pulses
+    drives Outputs 10, 100 and 1000, so that each edge of Output 100 coincides with one of Output 10, and
+    each of Output 1000 with one of Output 100. The test pulse is likewise. The counter is driven once for
+    each count, for a fixed time, with a gap after it: its queue's falling edges take no unit.
+
+    The queues' words are in block RAM, with the constants beside them. Each frame one adder, which adds
+    the word that the memory shows to ``result``, passes over the queues: the test pulse's, that of Output
+    10, then the counter's, whose unit comes from the one before.
 
     Parameters
     ----------
     config : MeterConfig
         Uses ``queue_bits``, ``pulse_half_ticks``, ``test_half_ticks``, ``counter_half_pulses``,
-        ``pulse_min_s``, ``test_kh_wh``, ``pulse_wh``.
+        ``pulse_min_s``, ``test_kh_wh``, ``pulse_wh``, ``counter_on_s``, ``counter_gap_s``.
 
     Members
     -------
     i : In(stream of frame_item)
         One for each frame, valid or not: time is counted in frames.
-    o : Out(stream of count_item)
-        One for each frame; the outputs do not change while it waits.
     output_10, output_100, output_1000 : Out(1)
-        Pulse outputs of 1, 10 and 100 times ``pulse_wh``; 1 is on. Straight from flip-flops.
+        Pulse outputs of 1, 10 and 100 times ``pulse_wh``; 1 is on. Straight from flip-flops, which change
+        in the same clock.
     test : Out(1)
         Test pulse of ``test_kh_wh``. Straight from a flip-flop.
+    counter : Out(1)
+        1 drives the counter. Straight from a flip-flop.
     queued : Out(1)
-        Sticky: an edge had to wait because the load exceeds what the shortest pulses allow.
+        Sticky: an edge of a pulse had to wait because the load exceeds what the shortest pulses allow.
     clear : In(1)
         Clears ``queued`` while high.
-    records : In(RecordSignature(1))
-        0: ``accumulator``: ticks that wait for Output 10, unsigned(queue_bits); ``count``: half pulses
-        emitted, 0 to 199. 1: likewise of the test pulse, ``count`` 0 to 1. Writing one sets the levels;
-        the next edge may follow at once.
+    frame : Out(1)
+        For one clock after each frame: all outputs show it.
+    records : In(RecordSignature(2))
+        ``accumulator``: units that wait, unsigned(queue_bits). 0: ticks, for Output 10; ``count``: half
+        pulses emitted, 0 to 199. 1: likewise of the test pulse, ``count`` 0 to 1. 2: counts that wait for the
+        counter; ``count``: counts driven, each from its pulse's start on, unsigned(queue_bits). Accesses
+        take place between frames. Writing one sets the levels, ends a pulse of the counter, and the next
+        edge may follow at once.
 
     Attributes
     ----------
     latency : int
-        Clocks from an item's acceptance to its successor's being valid, with the outputs settled.
+        Clocks from an item's acceptance to ``frame``; the next item may be accepted in the same clock.
+    memory : Memory
+        The queues: word ``4 × w + q`` has word ``w`` of queue ``q``.
+    internals : SimpleNamespace
+        After elaboration, for proofs: the registers of a queue's turn, and the memory's ports.
     """
 
-    latency = 1
+    latency = 3 * (Step.KEEP_COUNT + 1) + (Step.SHOW - Step.KEEP_COUNT) + 1
 
     def __init__(self, config: MeterConfig):
         self._config = config
+        shortest, shortest_test = shortest_frames(config)
+        on, gap = config.frames_in(config.counter_on_s), config.frames_in(config.counter_gap_s)
+        counts = 1 << config.queue_bits
+        constants = {
+            Word.UNITS: (config.pulse_half_ticks, config.test_half_ticks, 1, 0),
+            Word.DISTANCE: (shortest - 1, shortest_test - 1, on - 1, gap - 1),
+            Word.MODULUS: (HALF_PULSES, 2, counts, counts),
+            Word.HUNDRED: (100,),
+            Word.EIGHTY: (80,),
+            Word.FORTY: (40,),
+            Word.TWENTY: (20,),
+            Word.TEN: (10,),
+        }
+        words = [0] * (len(Word) * len(Queue))
+        for word, values in constants.items():
+            for queue, value in enumerate(values):
+                words[len(Queue) * word + queue] = -value
+        self.memory = Memory(
+            shape=signed(max(signed_width(-word) for word in words)),
+            depth=len(words),
+            init=words,
+            attrs={"ram_style": "block"},
+        )
         super().__init__(
             {
                 "i": In(stream.Signature(frame_item())),
-                "o": Out(stream.Signature(count_item())),
                 "output_10": Out(1),
                 "output_100": Out(1),
                 "output_1000": Out(1),
                 "test": Out(1),
+                "counter": Out(1),
                 "queued": Out(1),
                 "clear": In(1),
-                "records": In(RecordSignature(1)),
+                "frame": Out(1),
+                "records": In(RecordSignature(2)),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        config = self._config
-        shortest, shortest_test = shortest_frames(config)
-        m.submodules.queue = queue = EdgeQueue(config.queue_bits, config.pulse_half_ticks, shortest)
-        m.submodules.test_queue = test_queue = EdgeQueue(config.queue_bits, config.test_half_ticks, shortest_test)
+        config, records = self._config, self.records
+        m.submodules.memory = self.memory
+        read, write = self.memory.read_port(), self.memory.write_port()
+        # A count begins again before it is as wide as a word.
+        accumulator, count = records.wdata.accumulator[: config.queue_bits], records.wdata.count[: len(read.data) - 1]
 
-        step = Signal()
-        write = Signal()
+        step, queue = Signal(Step, init=Step.IDLE), Signal(Queue)
+        read_word, write_word = Signal(Word), Signal(Word)
+        # A record is accessed, or was until now; it is written.
+        access, preset = Signal(), Signal()
+        # The queue has a unit in this frame; its timer runs; it has an edge; the counter's ends a pulse.
+        unit, blocked, edge, driven = Signal(), Signal(), Signal(), Signal()
+        # The next level of Output 1000; the last step of the queue's turn.
+        next_1000, last = Signal(), Signal()
+
+        result, added = Signal.like(read.data, reset_less=True), Signal.like(read.data)
+        add, clear, carry = Signal(), Signal(), Signal()
+        # After the addition of a negative constant.
+        enough = ~added[-1]
+        with m.If(clear):
+            m.d.sync += result.eq(0)
+        with m.Elif(add):
+            m.d.sync += result.eq(added)
         m.d.comb += [
-            self.i.ready.eq(~self.o.valid),
-            step.eq(self.i.valid & self.i.ready),
-            self.records.ready.eq(~self.o.valid & ~self.i.valid),
-            write.eq(self.records.valid & self.records.ready & self.records.write),
-            self.records.rdata.accumulator.eq(Mux(self.records.index, test_queue.waiting, queue.waiting)),
+            # A carry in, without a second adder.
+            added.eq((Cat(carry, result) + Cat(carry, read.data)) >> 1),
+            preset.eq(access & records.write),
+            driven.eq(self.counter & (queue == Queue.COUNTER)),
+            read.addr.eq(Cat(queue[0] | (driven & (read_word >= Word.UNITS)), queue[1], read_word)),
+            write.addr.eq(Cat(queue, write_word)),
+            write.data.eq(result),
+            records.rdata.accumulator.eq(result[: config.queue_bits]),
+            records.rdata.count.eq(read.data[:-1]),
         ]
-        for index, each in enumerate((queue, test_queue)):
-            m.d.comb += [
-                each.step.eq(step),
-                each.unit.eq(self.i.payload.tick),
-                each.write.eq(write & (self.records.index == index)),
-                each.value.eq(self.records.wdata.accumulator),
-            ]
+        with m.Switch(step):
+            for each, word in READS.items():
+                with m.Case(each):
+                    m.d.comb += read_word.eq(word)
 
-        m.submodules.levels = levels = Levels()
-        m.d.comb += [
-            levels.edge.eq(queue.edge),
-            levels.write.eq(queue.write),
-            levels.value.eq(self.records.wdata.count),
-            self.output_10.eq(levels.output_10),
-            self.output_100.eq(levels.output_100),
-            self.output_1000.eq(levels.output_1000),
-            self.records.rdata.count.eq(Mux(self.records.index, self.test, levels.half)),
-        ]
-        with m.If(test_queue.write):
-            m.d.sync += self.test.eq(self.records.wdata.count[0])
-        with m.Elif(test_queue.edge):
-            m.d.sync += self.test.eq(~self.test)
-
+        m.d.sync += [step.eq(step + 1), self.frame.eq(0)]
+        with m.Switch(step):
+            with m.Case(Step.BLOCKED):
+                m.d.comb += clear.eq(1)
+                m.d.sync += [blocked.eq(read.data[-1]), edge.eq(0)]
+                with m.If(preset):
+                    m.d.comb += [write_word.eq(Word.WAITING), write.data.eq(accumulator), write.en.eq(1)]
+            with m.Case(Step.ARRIVE):
+                m.d.comb += [carry.eq(unit), add.eq(1)]
+                with m.If(access):
+                    m.d.sync += step.eq(Step.IDLE)
+                with m.If(preset):
+                    m.d.comb += [clear.eq(1), write_word.eq(Word.COUNT), write.data.eq(count), write.en.eq(1)]
+                    m.d.sync += step.eq(Step.KEEP_TIMER)
+            with m.Case(Step.TAKE):
+                m.d.comb += add.eq(enough & ~blocked)
+                m.d.sync += edge.eq(add)
+            with m.Case(Step.LATE):
+                m.d.comb += [clear.eq(1), write_word.eq(Word.WAITING), write.en.eq(1)]
+                with m.If(enough & (queue != Queue.COUNTER)):
+                    m.d.sync += self.queued.eq(1)
+            with m.Case(Step.TIME):
+                m.d.comb += [carry.eq(blocked), add.eq(1)]
+            with m.Case(Step.RESTART):
+                m.d.comb += add.eq(edge)
+            with m.Case(Step.KEEP_TIMER):
+                m.d.comb += [clear.eq(1), write_word.eq(Word.TIMER), write.en.eq(1)]
+            with m.Case(Step.COUNT):
+                m.d.comb += [carry.eq(edge & ~driven), add.eq(1)]
+            with m.Case(Step.ROLL_OVER, Step.EIGHTY, Step.FORTY, Step.TWENTY):
+                m.d.comb += add.eq(enough)
+            with m.Case(Step.KEEP_COUNT):
+                m.d.comb += [
+                    add.eq(enough),
+                    write_word.eq(Word.COUNT),
+                    write.en.eq(1),
+                    last.eq(queue != Queue.OUTPUT_10),
+                ]
+                m.d.sync += next_1000.eq(enough)
+                with m.If(queue == Queue.TEST):
+                    m.d.sync += self.test.eq(result[0])
+                with m.If(queue == Queue.COUNTER):
+                    m.d.sync += [self.counter.eq((self.counter ^ edge) & ~preset), self.frame.eq(~access)]
+            with m.Case(Step.SHOW):
+                m.d.comb += last.eq(1)
+                levels = (self.output_10, self.output_100, self.output_1000)
+                next_levels = (result[0], enough, next_1000)
+                m.d.sync += [level.eq(next_level) for level, next_level in zip(levels, next_levels, strict=True)]
+                # A count is a pulse of Output 100 or of Output 1000, at its end.
+                counted = {20: 1, HALF_PULSES: 2}[config.counter_half_pulses]
+                m.d.sync += unit.eq(levels[counted] & ~next_levels[counted])
+            with m.Case(Step.IDLE):
+                m.d.comb += self.i.ready.eq(~records.valid)
+                m.d.sync += [
+                    step.eq(Step.IDLE),
+                    access.eq(records.valid),
+                    records.ready.eq(records.valid & access),
+                    unit.eq(self.i.payload.tick & ~records.valid),
+                ]
+                with m.If(records.valid & ~access):
+                    m.d.sync += [queue.eq(records.index), step.eq(Step.BLOCKED)]
+                with m.Elif(self.i.valid & self.i.ready):
+                    m.d.sync += [queue.eq(Queue.TEST), step.eq(Step.START)]
+        with m.If(last):
+            with m.If(preset | (queue == Queue.COUNTER)):
+                m.d.sync += step.eq(Step.IDLE)
+            with m.Else():
+                m.d.sync += [queue.eq(Mux(queue == Queue.TEST, Queue.OUTPUT_10, Queue.COUNTER)), step.eq(Step.START)]
         with m.If(self.clear):
             m.d.sync += self.queued.eq(0)
-        with m.Elif(queue.late | test_queue.late):
-            m.d.sync += self.queued.eq(1)
 
-        counts = levels.next_half.matches(*range(0, HALF_PULSES, config.counter_half_pulses))
-        with m.If(step):
-            m.d.sync += [self.o.valid.eq(1), self.o.payload.count.eq(queue.edge & counts)]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        self.internals = SimpleNamespace(
+            step=step, queue=queue, access=access, unit=unit, blocked=blocked, edge=edge, next_1000=next_1000,
+            result=result, read=read, write=write,
+        )  # fmt: skip
         return m

@@ -1,4 +1,4 @@
-"""Counter drive: golden twin of :mod:`blondel.hdl.outputs.counter`."""
+"""Counter drive: golden twin of the counter's part of :mod:`blondel.hdl.outputs.pulses`."""
 
 from __future__ import annotations
 

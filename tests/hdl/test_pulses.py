@@ -1,31 +1,37 @@
-"""Pulse outputs: hardware against golden twin, energy against edges, levels against time."""
+"""Pulse outputs and counter drive: hardware against golden twins, energy against edges, levels against time."""
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from harness import rng, run_stage, valid_never_waits_for_ready
+from harness import PoisonedMemory, rng
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blondel.hdl.config import MeterConfig
-from blondel.hdl.outputs.pulses import HALF_PULSES, PulseOutputs, shortest_frames
+from blondel.hdl.outputs.pulses import HALF_PULSES, PulseOutputs, Queue, shortest_frames
 from blondel.sim.engine import Events, output_names
+from blondel.sim.golden.counter import CounterDrive as GoldenCounterDrive
 from blondel.sim.golden.pulses import PulseOutputs as GoldenPulseOutputs
 
-#: 30 ms are 12 frames, and 2 for the test pulse.
-SLOW = MeterConfig.for_model("MSNCT-1SC", sample_rate_hz=400.0, sample_bits=16, test_kh_wh=1.0)
-#: Two ticks in half a test pulse, one frame between edges; a count per 1000 Wh.
-FAST = MeterConfig.for_model("MSTCT-1SC", sample_rate_hz=400.0, sample_bits=16, test_kh_wh=4.0, pulse_min_s=0.001)
-#: A test pulse of more energy than one of Output 10.
-LARGE = SLOW.with_changes(test_kh_wh=20.0)
+#: 30 ms are 12 frames, and 2 for the test pulse; the counter's pulse and gap are 40 frames each.
+SLOW = MeterConfig.for_model("MSTCT-1SC", sample_rate_hz=400.0, sample_bits=16, test_kh_wh=1.0)
+#: Two ticks in half a test pulse, one frame between edges; a count per 100 Wh, driven for a frame.
+FAST = MeterConfig.for_model(
+    "MSNCT-1SC", sample_rate_hz=400.0, sample_bits=16, test_kh_wh=4.0, pulse_min_s=0.001, counter_on_s=0.001
+)
+#: A test pulse of more energy than one of Output 10; a frame between the counter's pulses.
+LARGE = SLOW.with_changes(test_kh_wh=20.0, counter_on_s=0.02, counter_gap_s=0.001)
 CONFIGS = {"slow": SLOW, "fast": FAST, "large": LARGE}
 PORTS = ("output_10", "output_100", "output_1000", "test", "queued")
 NUMBERS = [output_names(SLOW).index(name) for name in PORTS]
 OUTPUT_10, OUTPUT_100, OUTPUT_1000, TEST, QUEUED = NUMBERS
+#: The hardware's outputs, in the order of their numbers.
+ALL_PORTS = output_names(SLOW)[:6]
 
 
 def load(frames, name):
@@ -35,132 +41,275 @@ def load(frames, name):
     return generator.random(frames) < level
 
 
-def edges_of(levels, start=(0, 0, 0, 0, 0)):
+def near_the_turn(config):
+    """Records just before everything begins again, with some of everything waiting."""
+    return [(57, 195), (6, 1), (3, (1 << config.queue_bits) - 2)]
+
+
+def edges_of(levels, start, numbers=NUMBERS):
     """Turn the levels after each frame into events."""
-    levels = np.concatenate([[start], np.array(levels).reshape(-1, len(PORTS))]).astype(bool)
+    levels = np.concatenate([[start], np.array(levels).reshape(-1, len(start))]).astype(bool)
     frame, port = np.nonzero(levels[1:] != levels[:-1])
-    return Events(frame, np.array(NUMBERS, dtype=np.uint16)[port], levels[1:][frame, port])
+    return Events(frame, np.array(numbers, dtype=np.uint16)[port], levels[1:][frame, port])
 
 
-def sample_ports(ctx, stage):
-    return [ctx.get(getattr(stage, name)) for name in PORTS]
+class Golden:
+    """Both twins, one after the other."""
+
+    def __init__(self, config):
+        self._pulses, self._counter = GoldenPulseOutputs(config), GoldenCounterDrive(config)
+
+    def preset(self, records):
+        self._pulses.preset(records[:2])
+        self._counter.preset(records[2:])
+
+    def next(self, ticks):
+        events, counts = self._pulses.next(len(ticks), np.flatnonzero(ticks))
+        events = Events.join([events, self._counter.next(len(ticks), counts)])
+        order = np.lexsort((events.output, events.frame))
+        return Events(events.frame[order], events.output[order], events.level[order])
+
+    @property
+    def records(self):
+        return [tuple(row) for row in (*self._pulses.records.tolist(), *self._counter.records.tolist())]
 
 
-def run_hardware(config, ticks, *, start=(0, 0, 0, 0, 0), **options):
-    run = run_stage(
-        config, PulseOutputs(config), [{"tick": int(t)} for t in ticks], probe=sample_ports, **options
-    )
-    return run, edges_of(run.probes, start), np.flatnonzero([item["count"] for item in run.items])
+@dataclass
+class Hardware:
+    """The stage, what it is given and what it shows."""
+
+    dut: PulseOutputs
+    #: Pauses between items, and before accesses.
+    throttle: object = None
+    #: Levels at each strobe, and clocks from the items' acceptance to it.
+    levels: list = field(default_factory=list)
+    latencies: set = field(default_factory=set)
+    #: Clocks that each access waited for.
+    waits: list = field(default_factory=list)
+
+    async def frames(self, ctx, ticks):
+        dut = self.dut
+        for tick in ticks:
+            if self.throttle is not None:
+                await ctx.tick().repeat(self.throttle.choice((0, 0, 1, 5, 60)) + 1)
+            ctx.set(dut.i.payload.tick, int(tick))
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick().until(dut.i.ready)
+            ctx.set(dut.i.valid, 0)
+
+    async def access(self, ctx, index, record=None, clocks=1):
+        """Read a record, or write it; take ``clocks`` for it, in which it must stay as it is."""
+        records = self.dut.records
+        ctx.set(records.index, index)
+        ctx.set(records.write, record is not None)
+        if record is not None:
+            ctx.set(records.wdata.accumulator, int(record[0]))
+            ctx.set(records.wdata.count, int(record[1]))
+        ctx.set(records.valid, 1)
+        sampled = ctx.tick().sample(records.ready, records.rdata.accumulator, records.rdata.count)
+        waited, ready = -1, False
+        while not ready:
+            waited += 1
+            _, _, ready, *read = await sampled
+        self.waits.append(waited)
+        for _ in range(clocks - 1):
+            _, _, ready, *again = await sampled
+            assert ready
+            assert again == read or record is not None
+        ctx.set(records.valid, 0)
+        await ctx.tick()
+        return tuple(read)
+
+    async def read_all(self, ctx, clocks=1):
+        return [await self.access(ctx, index, clocks=clocks) for index in range(Queue.COUNTER + 1)]
+
+    async def write_all(self, ctx, records):
+        for index, record in enumerate(records):
+            await self.access(ctx, index, record, clocks=index + 1)
+
+    def shown(self, ctx):
+        return [ctx.get(getattr(self.dut, name)) for name in ALL_PORTS]
+
+    async def _watch(self, ctx):
+        dut = self.dut
+        clock, accepted, before = 0, None, [0] * len(ALL_PORTS)
+        async for _, _, valid, ready, frame, *shown in ctx.tick().sample(
+            dut.i.valid, dut.i.ready, dut.frame, *(getattr(dut, name) for name in ALL_PORTS)
+        ):
+            if frame:
+                self.latencies.add(clock - accepted)
+                self.levels.append(shown)
+            if valid and ready:
+                accepted = clock
+            # In the clock itself, so that what stands behind the outputs sees no edge alone.
+            changed = [now != then for now, then in zip(shown, before, strict=True)]
+            if accepted is not None:
+                assert changed[OUTPUT_10] >= changed[OUTPUT_100] >= changed[OUTPUT_1000]
+            before = shown
+            clock += 1
+
+    def run(self, bench):
+        sim = Simulator(self.dut)
+        sim.add_clock(1e-6)
+        sim.add_testbench(bench)
+        sim.add_testbench(self._watch, background=True)
+        sim.run()
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    monkeypatch.setattr("blondel.hdl.outputs.pulses.Memory", PoisonedMemory)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("throttled", [False, True], ids=["full speed", "throttled"])
-def test_hardware_equals_golden(name, throttled):
+def test_hardware_equals_golden(name, throttled, poisoned):
+    """From power-up at full speed; throttled, from where everything begins again."""
     config = CONFIGS[name]
-    ticks = load(600 if throttled else 4000, f"pulses {name} {throttled}")
-    throttle = rng("throttle") if throttled else None
-    run, events, counts = run_hardware(config, ticks, throttle=throttle)
-    expected, expected_counts = GoldenPulseOutputs(config).process(len(ticks), np.flatnonzero(ticks))
-    assert events == expected
-    np.testing.assert_array_equal(counts, expected_counts)
-    if not throttled:
-        assert set(run.latencies) == {PulseOutputs.latency}
-        unmoved = set(NUMBERS) - set(expected.output)
-        # Where a frame is enough between edges, no load makes one wait.
-        assert unmoved == ({QUEUED} if name == "fast" else set()), "the stimulus must move every output"
-
-
-def test_output_is_valid_before_it_is_ready():
-    assert valid_never_waits_for_ready(SLOW, PulseOutputs(SLOW), [{"tick": 0}])
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_records_read_and_preset(name):
-    """A preset sets the levels, what waits is emitted, and the half pulses go on from there."""
-    config = CONFIGS[name]
-    ticks = load(300, f"records {name}")
-    preset = np.array([[57, 195], [6, 1]])
-    accesses = [(0, None), (1, None), *((n, tuple(int(v) for v in preset[n])) for n in (0, 1)), (0, None), (1, None)]
-    run, events, counts = run_hardware(config, ticks, accesses=accesses, start=(1, 1, 1, 1, 0))
-    assert run.records[:2] == [(0, 0), (0, 0)]
-    assert run.records[4:] == [(57, 195), (6, 1)]
-    twin = GoldenPulseOutputs(config)
-    twin.preset(preset)
-    expected, expected_counts = twin.next(len(ticks), np.flatnonzero(ticks))
-    assert events == expected
-    np.testing.assert_array_equal(counts, expected_counts)
-    assert len(counts), "the preset must bring a count near"
-
-
-def test_records_in_the_middle_of_a_run():
-    """Read what a load left, preset while edges still wait, and go on from there."""
-    ticks = load(400, "in the middle")
-    ticks[-40:] = True
-    preset = np.array([[57, 195], [6, 1]])
-    twin = GoldenPulseOutputs(SLOW)
-    twin.next(len(ticks), np.flatnonzero(ticks))
-    left = twin.records.tolist()
-    assert min(left[0][0], left[1][0]) > 0
-    twin.preset(preset)
-    expected, _ = twin.next(len(ticks), np.flatnonzero(ticks))
-    dut = PulseOutputs(SLOW)
-    read, levels = [], []
-
-    async def frames(ctx):
-        ctx.set(dut.i.valid, 1)
-        for tick in ticks:
-            ctx.set(dut.i.payload.tick, int(tick))
-            await ctx.tick().until(dut.i.ready)
-            levels.append(sample_ports(ctx, dut))
-        ctx.set(dut.i.valid, 0)
-
-    async def access(ctx, index, record):
-        ctx.set(dut.records.index, index)
-        ctx.set(dut.records.valid, 1)
-        ctx.set(dut.records.write, record is not None)
-        if record is not None:
-            ctx.set(dut.records.wdata.accumulator, int(record[0]))
-            ctx.set(dut.records.wdata.count, int(record[1]))
-        rdata = dut.records.rdata
-        record = await ctx.tick().sample(rdata.accumulator, rdata.count).until(dut.records.ready)
-        ctx.set(dut.records.valid, 0)
-        read.append(list(record))
+    frames = 200 if throttled else 600
+    ticks = load(frames, f"pulses {name} {throttled}")
+    hardware, golden = Hardware(PulseOutputs(config), rng("throttle") if throttled else None), Golden(config)
+    start, records = [0] * len(ALL_PORTS), []
 
     async def bench(ctx):
-        ctx.set(dut.o.ready, 1)
-        await frames(ctx)
-        for index, record in ((0, None), (1, None), (0, preset[0]), (1, preset[1]), (0, None), (1, None)):
-            await access(ctx, index, record)
-        levels.clear()
-        await frames(ctx)
-        for index in (0, 1):
-            await access(ctx, index, None)
+        if throttled:
+            await hardware.write_all(ctx, near_the_turn(config))
+            start[:] = hardware.shown(ctx)
+        await hardware.frames(ctx, ticks)
+        await ctx.tick().until(hardware.dut.frame)
+        records.extend(await hardware.read_all(ctx))
 
-    sim = Simulator(dut)
+    hardware.run(bench)
+    if throttled:
+        assert start == [1, 1, 1, 0, 1, 0]
+        golden.preset(near_the_turn(config))
+    expected = golden.next(ticks)
+    assert len(hardware.levels) == frames
+    assert edges_of(hardware.levels, start, range(len(ALL_PORTS))) == expected
+    assert records == golden.records
+    assert hardware.latencies == {PulseOutputs.latency}
+    moved = {ALL_PORTS[number] for number in expected.output}
+    # Where a frame is enough between edges, no load makes one wait; 600 frames are not enough for a count of 1000 Wh.
+    unmoved = {"output_1000", "queued" if name == "fast" else "counter"}
+    assert set(ALL_PORTS) - moved == (set() if throttled else unmoved), "the stimulus must move every output"
+
+
+def test_records_in_the_middle_of_a_run(poisoned):
+    """Read what a load left, preset while edges still wait, and go on from there; a reader may take its time."""
+    ticks = load(120, "in the middle")
+    ticks[-40:] = True
+    hardware, golden = Hardware(PulseOutputs(SLOW)), Golden(SLOW)
+    read, presets = [], near_the_turn(SLOW)
+
+    async def bench(ctx):
+        await hardware.frames(ctx, ticks)
+        # An access is asked for at any time, and takes place between frames.
+        read.append(await hardware.read_all(ctx, clocks=5))
+        await hardware.write_all(ctx, presets)
+        read.append(await hardware.read_all(ctx))
+        assert hardware.shown(ctx) == [1, 1, 1, 0, 1, 1]
+        hardware.levels.clear()
+        await hardware.frames(ctx, ticks)
+        read.append(await hardware.read_all(ctx))
+
+    hardware.run(bench)
+    golden.next(ticks)
+    assert read[0] == golden.records
+    assert min(waiting for waiting, _ in golden.records[:2]) > 0
+    golden.preset(presets)
+    assert read[1] == presets
+    assert edges_of(hardware.levels, [1, 1, 1, 0, 1, 1], range(len(ALL_PORTS))) == golden.next(ticks)
+    assert read[2] == golden.records
+
+
+def test_accesses_between_frames_change_nothing(poisoned):
+    """A reader that asks again after a clock does not hold up the frames, nor they it."""
+    ticks = load(60, "polled")
+    hardware, golden = Hardware(PulseOutputs(FAST)), Golden(FAST)
+    done, reads = [False], []
+
+    async def frames(ctx):
+        await hardware.frames(ctx, ticks)
+        await ctx.tick().until(hardware.dut.frame)
+        done[0] = True
+
+    async def poll(ctx):
+        await ctx.tick()
+        while not done[0]:
+            reads.append(await hardware.access(ctx, len(reads) % 3, clocks=1 + len(reads) % 4))
+
+    sim = Simulator(hardware.dut)
     sim.add_clock(1e-6)
-    sim.add_testbench(bench)
+    sim.add_testbench(frames)
+    sim.add_testbench(poll)
+    sim.add_testbench(hardware._watch, background=True)
     sim.run()
-    assert read[:2] == left
-    assert read[4:6] == preset.tolist()
-    assert read[6:] == twin.records.tolist()
-    assert edges_of(levels, start=(1, 1, 1, 1, 1)) == expected
+    assert edges_of(hardware.levels, [0] * len(ALL_PORTS), range(len(ALL_PORTS))) == golden.next(ticks)
+    assert len(reads) >= len(ticks)
+
+
+@pytest.mark.parametrize("half", [*range(0, HALF_PULSES, 9), 100, 101, 110, HALF_PULSES - 1])
+def test_a_preset_sets_the_levels(half):
+    """Any number of half pulses, and nothing else changes."""
+    hardware = Hardware(PulseOutputs(FAST))
+    read, shown = [], []
+
+    async def bench(ctx):
+        await hardware.access(ctx, Queue.OUTPUT_10, (0, half))
+        shown.extend(hardware.shown(ctx))
+        read.extend(await hardware.read_all(ctx))
+
+    hardware.run(bench)
+    assert shown == [half % 2, half // 10 % 2, half // 100, 0, 0, 0]
+    assert read == [(0, half), (0, 0), (0, 0)]
+
+
+def test_clocks_of_an_access():
+    hardware = Hardware(PulseOutputs(FAST))
+
+    async def bench(ctx):
+        await hardware.read_all(ctx)
+        await hardware.write_all(ctx, [(0, 0)] * 3)
+
+    hardware.run(bench)
+    assert hardware.waits == [4, 4, 4, 12, 8, 8]
+
+
+def test_writing_the_counters_record_ends_a_pulse():
+    hardware = Hardware(PulseOutputs(SLOW))
+    on = SLOW.frames_in(SLOW.counter_on_s)
+    seen = []
+
+    async def frames(ctx, number):
+        await hardware.frames(ctx, [0] * number)
+        await ctx.tick().until(hardware.dut.frame)
+        seen.append(ctx.get(hardware.dut.counter))
+
+    async def bench(ctx):
+        await hardware.access(ctx, Queue.COUNTER, (1, 0))
+        await frames(ctx, 1)
+        await hardware.access(ctx, Queue.COUNTER, (1, 7))
+        seen.append(ctx.get(hardware.dut.counter))
+        await frames(ctx, 1)
+        await frames(ctx, on - 1)
+        await frames(ctx, 1)
+        seen.append(await hardware.access(ctx, Queue.COUNTER))
+
+    hardware.run(bench)
+    assert seen == [1, 0, 1, 1, 0, (0, 8)]
 
 
 def test_queued_is_sticky_until_cleared():
-    dut = PulseOutputs(SLOW)
+    hardware = Hardware(PulseOutputs(SLOW))
+    dut = hardware.dut
     seen = []
 
     async def frames(ctx, count, tick):
-        for _ in range(count):
-            ctx.set(dut.i.valid, 1)
-            ctx.set(dut.i.payload.tick, tick)
-            await ctx.tick().until(dut.i.ready)
-        ctx.set(dut.i.valid, 0)
-        await ctx.tick()
+        await hardware.frames(ctx, [tick] * count)
+        await ctx.tick().until(dut.frame)
         seen.append(ctx.get(dut.queued))
 
     async def bench(ctx):
-        ctx.set(dut.o.ready, 1)
         await frames(ctx, 1, 0)
         await frames(ctx, 2, 1)  # the second test edge has to wait one frame
         await frames(ctx, 50, 0)
@@ -172,10 +321,7 @@ def test_queued_is_sticky_until_cleared():
         await frames(ctx, 5, 0)
         await frames(ctx, 2, 1)
 
-    sim = Simulator(dut)
-    sim.add_clock(1e-6)
-    sim.add_testbench(bench)
-    sim.run()
+    hardware.run(bench)
     assert seen == [0, 1, 1, 0, 0, 1, 1]
 
 
