@@ -216,14 +216,15 @@ class PulseOutputs(wiring.Component):
         # A count begins again before it is as wide as a word.
         accumulator, count = records.wdata.accumulator[: config.queue_bits], records.wdata.count[: len(read.data) - 1]
 
-        step, queue = Signal(Step, init=Step.IDLE), Signal(Queue)
+        step, queue = Signal(Step, init=Step.IDLE), Signal(Queue, reset_less=True)
         read_word, write_word = Signal(Word), Signal(Word)
         # A record is accessed, or was until now; it is written.
         access, preset = Signal(), Signal()
         # The queue has a unit in this frame; its timer runs; it has an edge; the counter's ends a pulse.
-        unit, blocked, edge, driven = Signal(), Signal(), Signal(), Signal()
+        unit, blocked, edge = (Signal(name=name, reset_less=True) for name in ("unit", "blocked", "edge"))
+        driven = Signal()
         # The next level of Output 1000; the last step of the queue's turn.
-        next_1000, last = Signal(), Signal()
+        next_1000, last = Signal(reset_less=True), Signal()
 
         result, added = Signal.like(read.data, reset_less=True), Signal.like(read.data)
         add, clear, carry = Signal(), Signal(), Signal()
