@@ -143,7 +143,7 @@ class Device(wiring.Component):
         names = self._front_end.signals(config)
         ports = {name: platform.request(f"converter_{name}", 0, dir="-") for name in names}
         m.submodules.front_end = front_end = self._front_end.make(config, board.clock_hz, ports, self._load)
-        m.submodules.meter = meter = Meter(config)
+        m.submodules.meter = meter = Meter(config, serial_multiplier=not board.has_dsp)
         wiring.connect(m, front_end.o, meter.samples)
 
         m.submodules.uart = uart = Uart(config, board.clock_hz)

@@ -498,8 +498,8 @@ class MeterConfig:
 
     @property
     def factor_bits(self) -> int:
-        """Width of the multiplier's second factor: a calibrated sample, or the word of a phase or a gain."""
-        return max(self.path_bits, PHASE_FRACTION_BITS, GAIN_FRACTION_BITS - 1)
+        """Width of the multiplier's second factor: a calibrated sample, the word of a phase, or a gain, below 2."""
+        return max(self.path_bits, PHASE_FRACTION_BITS, GAIN_FRACTION_BITS + 2)
 
     def gain_word(self, channel: int) -> int:
         """Return a channel's gain less one, × 2**24, signed(23): 1.25 becomes the next smaller one.

@@ -14,7 +14,7 @@ from blondel.hdl.items import sample_item
 from blondel.hdl.link.registers import Block, Registers, RegisterSignature, Status
 from blondel.hdl.metrology.energy import Energy
 from blondel.hdl.metrology.gain import Gain
-from blondel.hdl.metrology.multiplier import Multiplier
+from blondel.hdl.metrology.multiplier import Multiplier, SerialMultiplier
 from blondel.hdl.metrology.offset import Offset
 from blondel.hdl.metrology.phase import Phase
 from blondel.hdl.metrology.power import Power
@@ -24,13 +24,16 @@ from blondel.hdl.outputs.pulses import PulseOutputs, Queue
 __all__ = ["Meter", "frame_clocks"]
 
 
-def frame_clocks(config: MeterConfig) -> int:
+def frame_clocks(config: MeterConfig, *, serial_multiplier: bool = False) -> int:
     """Return the clocks that the core takes for a frame where frames come without a pause.
 
-    The phase stage's for every channel, and one, or the outputs', if those are more; at a window's end a
-    few more. The clock has to be at least as many times the sample rate.
+    A channel's way through the offset and the phase stage, until the gain stage takes it; with the serial multiplier
+    an element's seven products, and four clocks in which no stage asks. At a window's end a few more. The clock has
+    to be at least as many times the sample rate.
     """
-    return max(config.channels * (Phase.latency + 1) + 1, PulseOutputs.latency)
+    if serial_multiplier:
+        return config.elements * (7 * SerialMultiplier.latency_of(config) + 4)
+    return config.channels * (Offset.latency + Phase.latency + 2)
 
 
 class Meter(wiring.Component):
@@ -40,6 +43,8 @@ class Meter(wiring.Component):
     ----------
     config : MeterConfig
         What to build.
+    serial_multiplier : bool
+        Multiply bit by bit: for devices without multiplier blocks, and for as few elements as its clocks allow.
 
     Members
     -------
@@ -64,8 +69,9 @@ class Meter(wiring.Component):
         For one clock after each frame, valid or not: all outputs show it.
     """
 
-    def __init__(self, config: MeterConfig):
+    def __init__(self, config: MeterConfig, *, serial_multiplier: bool = False):
         self._config = config
+        self._multiplier = SerialMultiplier if serial_multiplier else Multiplier
         elements = config.elements
         super().__init__(
             {
@@ -105,7 +111,7 @@ class Meter(wiring.Component):
             wiring.connect(m, upstream.o, downstream.i)
 
         multiplying = (phase, gain, indicators, power)
-        m.submodules.multiplier = multiplier = Multiplier(config, len(multiplying))
+        m.submodules.multiplier = multiplier = self._multiplier(config, len(multiplying))
         for stage, request in zip(multiplying, multiplier.requests, strict=True):
             wiring.connect(m, stage.multiplier, request)
 

@@ -37,19 +37,22 @@ class Core(wiring.Component):
     Parameters
     ----------
     config : MeterConfig
+    serial_multiplier : bool
+        As for :class:`blondel.hdl.meter.Meter`.
 
     Members
     -------
     See :func:`ports`, which describes each.
     """
 
-    def __init__(self, config: MeterConfig):
+    def __init__(self, config: MeterConfig, *, serial_multiplier: bool = False):
         self._config = config
+        self._serial_multiplier = serial_multiplier
         super().__init__({name: flow(width) for name, flow, width, _ in ports(config)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.meter = meter = Meter(self._config)
+        m.submodules.meter = meter = Meter(self._config, serial_multiplier=self._serial_multiplier)
         bus, samples = meter.registers, meter.samples
         inner = {
             "sample_valid": samples.valid,
@@ -102,10 +105,10 @@ def instantiation_template(config: MeterConfig) -> str:
     return "\n".join([f"{MODULE_NAME} meter (", *lines, ");"])
 
 
-def _header(config: MeterConfig) -> str:
+def _header(config: MeterConfig, serial_multiplier: bool) -> str:
     kind = f"model {config.model}" if config.model else "custom"
     elements = "1 element" if config.elements == 1 else f"{config.elements} elements"
-    clocks = frame_clocks(config)
+    clocks = frame_clocks(config, serial_multiplier=serial_multiplier)
     rows = [("clk", "input", 1, "clock"), ("rst", "input", 1, "synchronous reset, active high")]
     rows += [(name, "input" if flow is In else "output", width, what) for name, flow, width, what in ports(config)]
     lsb = float(config.product_wh)
@@ -147,12 +150,14 @@ def _header(config: MeterConfig) -> str:
     return textwrap.indent("\n".join(text), "// ", lambda line: True).replace("// \n", "//\n")
 
 
-def convert(config: MeterConfig) -> str:
+def convert(config: MeterConfig, *, serial_multiplier: bool = False) -> str:
     """Generate the core as Verilog.
 
     Parameters
     ----------
     config : MeterConfig
+    serial_multiplier : bool
+        As for :class:`blondel.hdl.meter.Meter`.
 
     Returns
     -------
@@ -161,6 +166,7 @@ def convert(config: MeterConfig) -> str:
         then the modules, of which :data:`MODULE_NAME` is the top.
     """
     use_builtin_yosys()
-    body = verilog.convert(Core(config), name=MODULE_NAME, emit_src=False, strip_internal_attrs=True)
+    core = Core(config, serial_multiplier=serial_multiplier)
+    body = verilog.convert(core, name=MODULE_NAME, emit_src=False, strip_internal_attrs=True)
     off, on = ("\n".join(f"/* verilator lint_{way} {name} */" for name in _LINT) for way in ("off", "on"))
-    return f"{_header(config)}\n\n{off}\n{body}{on}\n"
+    return f"{_header(config, serial_multiplier)}\n\n{off}\n{body}{on}\n"

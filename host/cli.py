@@ -279,6 +279,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", metavar="FILE.v", type=Path, help="default: standard output")
     _add_samples(command)
     _add_calibration(command)
+    command.add_argument(
+        "--multiplier", choices=("parallel", "serial"), default="parallel",
+        help="serial: bit by bit, for devices without multiplier blocks; takes some 200 clocks for each element",
+    )  # fmt: skip
 
     command = add("boards", _boards, "list the boards, or print one's wiring")
     command.add_argument("board", metavar="BOARD", nargs="?", type=_board, help="its wiring; default: list all")
@@ -347,11 +351,12 @@ def _verilog(args: argparse.Namespace) -> int:
         args.model, args.line, sample_rate_hz=args.sample_rate, sample_bits=args.bits
     )
     config = _calibrated(args, config)
+    if args.output is not None:
+        check_writable(args.output)
+    text = convert(config, serial_multiplier=args.multiplier == "serial")
     if args.output is None:
-        print(convert(config), end="")
+        print(text, end="")
         return OK
-    check_writable(args.output)
-    text = convert(config)
     write_whole(args.output, lambda file: file.write(text.encode()))
     return OK
 

@@ -59,9 +59,10 @@ class PoisonedMemory(Memory):
 class WithMultiplier(wiring.Component):
     """A stage with a multiplier, for testing it alone; while ``busy`` another stage is served first."""
 
-    def __init__(self, config, stage):
+    def __init__(self, config, stage, multiplier=Multiplier):
         self._config = config
         self.stage = stage
+        self._multiplier = multiplier
         members = dict(stage.signature.members.items())
         del members["multiplier"]
         self.latency = stage.latency
@@ -70,7 +71,7 @@ class WithMultiplier(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.stage = self.stage
-        m.submodules.multiplier = multiplier = Multiplier(self._config, 2)
+        m.submodules.multiplier = multiplier = self._multiplier(self._config, 2)
         wiring.connect(m, self.stage.multiplier, multiplier.requests[0])
         m.d.comb += multiplier.requests[1].valid.eq(self.busy)
         for name in self.signature.members:
@@ -99,7 +100,8 @@ class Run:
     items: list
     #: For every item, clocks from its acceptance to its output's first being valid.
     latencies: list[int] = field(default_factory=list)
-    #: Clocks in which the input items were accepted, and in which the output items were first valid.
+    #: Clocks in which the input items were first valid, were accepted, and in which the output items were first valid.
+    offered: list[int] = field(default_factory=list)
     accepted: list[int] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
     #: Answers to the record accesses, in order, as (accumulator, count).
@@ -134,8 +136,9 @@ async def read_record(ctx, records) -> tuple[int, int]:
 
 
 def run_stage(
-    config, stage, items, *, outputs=None, throttle=None, accesses=(), final=(), probe=None, max_clocks=None
-) -> Run:
+    config, stage, items, *, outputs=None, throttle=None, accesses=(), final=(), probe=None, max_clocks=None,
+    multiplier=Multiplier,
+) -> Run:  # fmt: skip
     """Feed ``items`` to ``stage.i`` and collect what comes out of ``stage.o``.
 
     Parameters
@@ -153,13 +156,15 @@ def run_stage(
         Indices of records that are read after the last item.
     probe : callable(ctx, stage) or None
         Called when an item leaves, to sample ports beside the stream.
+    multiplier : type
+        What a stage that multiplies shares: ``Multiplier`` or ``SerialMultiplier``.
 
     The streams are monitored: a payload must not change, nor ``valid`` fall, while it is stalled.
     """
-    dut = WithMultiplier(config, stage) if uses_multiplier(stage) else stage
+    dut = WithMultiplier(config, stage, multiplier) if uses_multiplier(stage) else stage
     outputs = len(items) if outputs is None else outputs
     run = Run(items=[])
-    accepted, shown = run.accepted, run.shown
+    offered, accepted, shown = run.offered, run.accepted, run.shown
     clock = [0]
     ready_to_feed = [not accesses]
     finished = [False]
@@ -225,6 +230,8 @@ def run_stage(
             if ov and not was_valid:
                 shown.append(clock[0])
             was_valid = ov and not o_ready
+            if iv and len(offered) == len(accepted):
+                offered.append(clock[0])
             if iv and ir:
                 accepted.append(clock[0])
             clock[0] += 1

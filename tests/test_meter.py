@@ -209,13 +209,23 @@ def test_what_is_below_the_starting_load_is_not_metered():
     assert float(meter.state().net(0) * config.product_wh) == pytest.approx(0.12 * seconds / 3600, rel=1e-3)
 
 
-def test_a_frame_takes_the_clocks_that_the_core_says():
+@pytest.mark.parametrize("elements", [1, 2])
+def test_the_serial_multiplier_makes_the_same_meter(elements):
+    config = BUSY.with_changes(elements=elements, calibration=BUSY.calibration[: 2 * elements])
+    golden, rtl = GoldenMeter(config), RtlMeter(config, serial_multiplier=True)
+    frames, ok = busy_frames(config)
+    assert rtl.next(frames, ok) == golden.next(frames, ok)
+    assert rtl.state() == golden.state()
+
+
+@pytest.mark.parametrize("serial_multiplier", [False, True], ids=["", "serial multiplier"])
+def test_a_frame_takes_the_clocks_that_the_core_says(serial_multiplier):
     frames, _ = busy_frames(BUSY, 1000)
-    rtl = RtlMeter(BUSY)
+    rtl = RtlMeter(BUSY, serial_multiplier=serial_multiplier)
     before = rtl.clocks
     rtl.next(frames)
     # Beside them, the first frame's way through the pipeline, and a few clocks at each window's end.
-    assert 0 <= rtl.clocks - before - len(frames) * frame_clocks(BUSY) < 200
+    assert 0 <= rtl.clocks - before - len(frames) * frame_clocks(BUSY, serial_multiplier=serial_multiplier) < 200
 
 
 def test_shapes_are_checked():

@@ -19,10 +19,10 @@ def test_a_design_is_compiled_once(tmp_path, monkeypatch):
 
 def test_another_configuration_or_compiler_is_another_file():
     names = {
-        engine._key(BUSY, "g++ 1"), engine._key(BUSY, "g++ 2"),
-        engine._key(BUSY.with_changes(counter_wh=1000), "g++ 1"),
+        engine._key(BUSY, False, "g++ 1"), engine._key(BUSY, False, "g++ 2"), engine._key(BUSY, True, "g++ 1"),
+        engine._key(BUSY.with_changes(counter_wh=1000), False, "g++ 1"),
     }  # fmt: skip
-    assert len(names) == 3
+    assert len(names) == 4
 
 
 def test_a_missing_compiler_is_named(monkeypatch):

@@ -50,10 +50,11 @@ class Gain(wiring.Component):
     Attributes
     ----------
     latency : int
-        Clocks from an item's acceptance to its successor's being valid, if the multiplier is free.
+        Clocks from an item's being there to its successor's, if the multiplier is free. The item is taken two clocks
+        before the multiplier is done with it.
     """
 
-    latency = 2 + Multiplier.latency
+    latency = 1 + Multiplier.latency
 
     def __init__(self, config: MeterConfig):
         self._config = config
@@ -79,54 +80,69 @@ class Gain(wiring.Component):
         )
         read, write = memory.read_port(), memory.write_port()
 
-        item = Signal(self.i.payload.shape(), reset_less=True)
-        total = Signal(signed(config.path_bits + GAIN_FRACTION_BITS + 1))
+        item = Signal(
+            data.StructLayout({"channel": config.channel_bits, "ok": 1, "window": 1, "clip": 1}), reset_less=True
+        )
+        total = Signal(signed(config.path_bits + GAIN_FRACTION_BITS + 1), reset_less=True)
         result, saturated = resize(
             shift_right(total, GAIN_FRACTION_BITS, Rounding.TRUNC), config.path_bits, Overflow.SATURATE
         )
+        sign = read.data.gain[-1]
         m.d.comb += [
-            read.addr.eq(Cat(Const(_Word.REMAINDER, 1), item.channel)),
+            self.multiplier.a.eq(self.i.payload.data),
+            # One more than the gain word.
+            self.multiplier.b.eq(Cat(read.data.gain[:-1], sign, sign, ~sign)),
             write.addr.eq(Cat(Const(_Word.REMAINDER, 1), item.channel)),
-            write.data.remainder.eq(total[:GAIN_FRACTION_BITS]),
-            self.multiplier.a.eq(item.data),
-            self.multiplier.b.eq(read.data.gain),
-            total.eq(Cat(read.data.remainder, item.data).as_signed() + self.multiplier.product),
-            self.o.payload.eq(item),
+            write.data.remainder.eq(total),
+            self.o.payload.channel.eq(item.channel),
+            self.o.payload.ok.eq(item.ok),
+            self.o.payload.window.eq(item.window),
+            self.o.payload.clip.eq(item.clip | saturated),
+            self.o.payload.data.eq(result),
             self.records.rdata.accumulator.eq(read.data.gain),
         ]
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [
-                    self.i.ready.eq(1),
-                    read.addr.eq(Cat(Const(_Word.GAIN, 1), self.i.payload.channel)),
-                ]
+                m.d.comb += read.addr.eq(Cat(Const(_Word.GAIN, 1), self.i.payload.channel))
                 with m.If(self.i.valid):
-                    m.d.sync += item.eq(self.i.payload)
+                    m.d.comb += self.multiplier.valid.eq(1)
                     m.next = "REQUEST"
                 with m.Elif(self.records.valid):
                     m.d.comb += read.addr.eq(Cat(Const(_Word.GAIN, 1), self.records.index))
                     m.next = "ACCESS"
             with m.State("REQUEST"):
-                m.d.comb += self.multiplier.valid.eq(1)
+                m.d.comb += [
+                    self.multiplier.valid.eq(1),
+                    self.i.ready.eq(self.multiplier.ready),
+                    read.addr.eq(Cat(self.multiplier.ready, self.i.payload.channel)),
+                ]
+                m.d.sync += [
+                    item.channel.eq(self.i.payload.channel),
+                    item.ok.eq(self.i.payload.ok),
+                    item.window.eq(self.i.payload.window),
+                    item.clip.eq(self.i.payload.clip),
+                ]
                 with m.If(self.multiplier.ready):
                     m.next = "PRODUCT"
-                with m.Else():
-                    m.d.comb += read.addr.eq(Cat(Const(_Word.GAIN, 1), item.channel))
-            with m.State("PRODUCT"), m.If(self.multiplier.done):
-                m.d.comb += write.en.eq(item.ok)
-                m.d.sync += [item.data.eq(result), item.clip.eq(item.clip | saturated)]
-                m.next = "OUTPUT"
+            with m.State("PRODUCT"):
+                m.d.comb += read.addr.eq(Cat(Const(_Word.REMAINDER, 1), item.channel))
+                m.d.sync += total.eq(read.data.remainder + self.multiplier.product)
+                with m.If(self.multiplier.done):
+                    m.next = "OUTPUT"
             with m.State("OUTPUT"):
-                m.d.comb += self.o.valid.eq(1)
+                m.d.comb += [self.o.valid.eq(1), write.en.eq(item.ok)]
                 with m.If(self.o.ready):
                     m.next = "IDLE"
             with m.State("ACCESS"):
                 m.d.comb += [
-                    self.records.ready.eq(1),
+                    self.records.ready.eq(self.records.valid),
+                    read.addr.eq(Cat(Const(_Word.GAIN, 1), self.records.index)),
                     write.addr.eq(Cat(Const(_Word.GAIN, 1), self.records.index)),
-                    write.data.gain.eq(self.records.wdata.accumulator),
-                    write.en.eq(self.records.write),
+                    write.en.eq(self.records.valid & self.records.write),
                 ]
-                m.next = "IDLE"
+                with m.If(self.records.write):
+                    m.d.comb += write.data.gain.eq(self.records.wdata.accumulator)
+                with m.If(~self.records.valid):
+                    m.next = "IDLE"
         return m

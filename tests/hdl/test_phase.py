@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blondel.hdl.config import LINES, PHASE_FRACTION_BITS, ChannelCalibration, MeterConfig
+from blondel.hdl.metrology.multiplier import Multiplier, SerialMultiplier
 from blondel.hdl.metrology.phase import Phase
 from blondel.sim.afe.adc import IdealAdc
 from blondel.sim.golden.phase import Phase as GoldenPhase
@@ -63,7 +64,9 @@ def test_hardware_equals_golden(config, throttled):
     if config.calibration:
         assert (clip_expected & ~clip[ok]).any(), "the stimulus must saturate"
     if not throttled:
-        assert set(run.latencies) == {Phase.latency}
+        # An item's turn comes when the one before has left.
+        turns = map(max, run.offered, [0, *(clock + 1 for clock in run.shown)])
+        assert {shown - turn for turn, shown in zip(turns, run.shown, strict=True)} == {Phase.latency}
 
 
 def test_flags_pass_through():
@@ -103,13 +106,15 @@ def test_output_is_valid_before_it_is_ready():
     assert valid_never_waits_for_ready(config, Phase(config), items)
 
 
-def test_nothing_is_used_that_is_read_while_it_is_written(monkeypatch):
+@pytest.mark.parametrize("multiplier", [Multiplier, SerialMultiplier])
+def test_nothing_is_used_that_is_read_while_it_is_written(multiplier, monkeypatch):
     monkeypatch.setattr("blondel.hdl.metrology.phase.Memory", PoisonedMemory)
     config = CONFIGS["both ends"]
     samples, ok, clip = stimulus(config, 40, "collisions")
     expected, _ = GoldenPhase(config).process(samples[ok], clip[ok])
     for throttle in (None, rng("throttle")):
-        run = run_stage(config, Phase(config), channel_items(samples, ok=ok, clip=clip), throttle=throttle)
+        items = channel_items(samples, ok=ok, clip=clip)
+        run = run_stage(config, Phase(config), items, throttle=throttle, multiplier=multiplier)
         np.testing.assert_array_equal(channel_rows(run.items, config), expected)
 
 
