@@ -28,11 +28,12 @@ def channel_item(config: MeterConfig, data_bits: int) -> data.StructLayout:
 
     ``channel`` : index, 2 × element for its voltage and 2 × element + 1 for its current. ``ok`` : the
     frame is valid; where it is 0 an item passes through, ``data`` means nothing and no state changes.
-    ``window`` : the frame is the last of a window. ``clip`` : the channel is at an end of its range,
+    ``window`` : the frame is the last of a window. ``late`` : it comes after the first 2**window_log2 of a
+    window. ``clip`` : the channel is at an end of its range,
     or saturated on the way. ``data`` : signed(data_bits).
     """
     return data.StructLayout(
-        {"channel": config.channel_bits, "ok": 1, "window": 1, "clip": 1, "data": signed(data_bits)}
+        {"channel": config.channel_bits, "ok": 1, "window": 1, "late": 1, "clip": 1, "data": signed(data_bits)}
     )
 
 

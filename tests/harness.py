@@ -118,14 +118,20 @@ def plain(value):
     return int(value)
 
 
-async def read_record(ctx, records) -> tuple[int, int]:
-    """Finish an access: return the record, word by word, or what stands there while it is written."""
+async def read_record(ctx, records, more: int = 0) -> tuple[int, int]:
+    """Finish an access: return the record, or what stands there while it is written.
+
+    Each word is taken ``more`` times again, and must be the same.
+    """
     words = []
     for word in range(8):
         ctx.set(records.word, word)
         rdata = Cat(records.rdata.accumulator, records.rdata.count)
         (value,) = await ctx.tick().sample(rdata).until(records.ready)
         words.append(value >> 16 * word & 0xFFFF)
+        for _ in range(more):
+            (again,) = await ctx.tick().sample(rdata).until(records.ready)
+            assert ctx.get(records.write) or again >> 16 * word & 0xFFFF == words[-1]
         if ctx.get(records.write):
             break
     ctx.set(records.valid, 0)
@@ -278,11 +284,11 @@ def valid_never_waits_for_ready(config, stage, items, outputs: int = 1) -> bool:
     return any(seen)
 
 
-def channel_items(samples, *, ok=None, window=None, clip=None) -> list[dict]:
+def channel_items(samples, *, ok=None, window=None, late=None, clip=None) -> list[dict]:
     """Turn rows of frames into channel items; flags are of frames, or of frames and channels."""
     frames, channels = samples.shape
     columns = {"data": samples}
-    for name, values, default in (("ok", ok, 1), ("window", window, 0), ("clip", clip, 0)):
+    for name, values, default in (("ok", ok, 1), ("window", window, 0), ("late", late, 0), ("clip", clip, 0)):
         values = np.asarray(default if values is None else values)
         columns[name] = np.broadcast_to(values[:, np.newaxis] if values.ndim == 1 else values, samples.shape)
     return [

@@ -116,7 +116,11 @@ class Frame(wiring.Component):
             with m.If(window_ends):
                 m.d.sync += window_place.eq(0)
         with m.If(ends):
-            m.d.sync += [self.o.payload.ok.eq(good), self.o.payload.window.eq(good & window_ends)]
+            m.d.sync += [
+                self.o.payload.ok.eq(good),
+                self.o.payload.window.eq(good & window_ends),
+                self.o.payload.late.eq(window_place[config.window_log2]),
+            ]
 
         # At an end of its range a sample has all bits alike but for the sign. Four bits a step, which are kept: as one
         # expression the synthesis makes two of it, one for each end, twice as large.

@@ -33,8 +33,8 @@ class RecordSignature(wiring.Signature):
     index : Out(index_bits)
         Which record.
     word : Out(3)
-        Which 16 bits are read: 0 to 3 of the accumulator, 4 to 7 of the count. Another one may be asked for
-        in the clock after ``ready``; all words of an access are of one moment.
+        Which 16 bits are read: 0 to 3 of the accumulator, 4 to 7 of the count. Changes in the clock
+        after ``ready`` only; all words of an access are of one moment.
     write : Out(1)
         1 to write ``wdata``, 0 to read.
     wdata : Out(RECORD)

@@ -81,7 +81,8 @@ class Gain(wiring.Component):
         read, write = memory.read_port(), memory.write_port()
 
         item = Signal(
-            data.StructLayout({"channel": config.channel_bits, "ok": 1, "window": 1, "clip": 1}), reset_less=True
+            data.StructLayout({"channel": config.channel_bits, "ok": 1, "window": 1, "late": 1, "clip": 1}),
+            reset_less=True,
         )
         total = Signal(signed(config.path_bits + GAIN_FRACTION_BITS + 1), reset_less=True)
         result, saturated = resize(
@@ -97,6 +98,7 @@ class Gain(wiring.Component):
             self.o.payload.channel.eq(item.channel),
             self.o.payload.ok.eq(item.ok),
             self.o.payload.window.eq(item.window),
+            self.o.payload.late.eq(item.late),
             self.o.payload.clip.eq(item.clip | saturated),
             self.o.payload.data.eq(result),
             self.records.rdata.accumulator.eq(read.data.gain),
@@ -121,6 +123,7 @@ class Gain(wiring.Component):
                     item.channel.eq(self.i.payload.channel),
                     item.ok.eq(self.i.payload.ok),
                     item.window.eq(self.i.payload.window),
+                    item.late.eq(self.i.payload.late),
                     item.clip.eq(self.i.payload.clip),
                 ]
                 with m.If(self.multiplier.ready):

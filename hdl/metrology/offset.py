@@ -110,6 +110,7 @@ class Offset(wiring.Component):
             self.o.payload.channel.eq(item.channel),
             self.o.payload.ok.eq(item.ok),
             self.o.payload.window.eq(item.window),
+            self.o.payload.late.eq(item.late),
             self.o.payload.clip.eq(item.clip),
             self.o.payload.data.eq(addend),
             self.records.rdata.accumulator.eq(read.data),

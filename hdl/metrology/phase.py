@@ -133,6 +133,7 @@ class Phase(wiring.Component):
             self.o.payload.channel.eq(item.channel),
             self.o.payload.ok.eq(item.ok),
             self.o.payload.window.eq(item.window),
+            self.o.payload.late.eq(item.late),
             self.o.payload.clip.eq(item.clip | saturated),
             self.o.payload.data.eq(~written),
             self.records.rdata.accumulator.eq(read.data.calibration.coefficient),

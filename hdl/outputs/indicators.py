@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -31,12 +31,12 @@ class Indicators(wiring.Component):
     Members
     -------
     i : In(stream of channel_item(path_bits))
-        Calibrated samples; the squares are of their 16 high bits. An item stays on the stream until its
-        successor is taken.
+        Calibrated samples; the squares are of their 16 high bits. The frame that ends a window is a late
+        one. An item stays on the stream until its successor is taken.
     o : Out(stream of watched_item)
         The same samples, with the indicators of their elements.
     multiplier : Out(MultiplierSignature)
-        A product for each valid item.
+        A product for each valid item that is not late.
     voltage : Out(elements)
         A bit for each element: the voltage of the last whole window was out of the line's range; 0 before
         the end of the first one. In order between two frames.
@@ -50,7 +50,7 @@ class Indicators(wiring.Component):
     ----------
     latency : int
         Clocks from a valid item's being valid to its successor's being valid, where the multiplier is
-        free; two more at the end of a window. An invalid one's is valid at once.
+        free. A late item takes 1, or 3 at the end of a window; an invalid one's is valid at once.
     """
 
     latency = 1 + Multiplier.latency
@@ -85,13 +85,9 @@ class Indicators(wiring.Component):
         # Limits are multiples of the step: the bits below it are not compared.
         step = config.indicator_step_log2
         limit = Signal(config.indicator_bits - step)
-        below = total[step:] < limit
+        below = read.data[step:] < limit
         above = Signal(reset_less=True)
-        # Valid frames of the window; what comes after the first 2**window_log2 does not count.
-        frames = Signal(config.window_log2 + 1)
-        factor = Signal(signed(INDICATOR_BITS))
-        with m.If(~frames[-1]):
-            m.d.comb += factor.eq(shift_right(item.data, config.indicator_shift, Rounding.TRUNC))
+        factor = shift_right(item.data, config.indicator_shift, Rounding.TRUNC)
         m.d.comb += [
             read.addr.eq(item.channel),
             write.addr.eq(item.channel),
@@ -108,20 +104,23 @@ class Indicators(wiring.Component):
 
         with m.FSM():
             with m.State("REQUEST"), m.If(self.i.valid):
-                with m.If(item.ok):
+                with m.If(item.ok & item.clip):
+                    m.d.sync += self.overrange[0].eq(1)
+                with m.If(item.ok & ~item.late):
                     m.d.comb += self.multiplier.valid.eq(1)
                     with m.If(self.multiplier.ready):
                         m.next = "SUM"
+                with m.Elif(item.ok):
+                    # The sum is complete, as it is at a window's end.
+                    m.next = "OUTPUT"
+                    with m.If(item.window):
+                        m.next = "HIGH"
                 with m.Else():
                     m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(self.o.ready)]
             with m.State("SUM"):
                 m.d.sync += total.eq(read.data + self.multiplier.product[: 2 * INDICATOR_BITS - 1])
-                with m.If(item.clip):
-                    m.d.sync += self.overrange[0].eq(1)
                 with m.If(self.multiplier.done):
                     m.next = "OUTPUT"
-                    with m.If(item.window):
-                        m.next = "HIGH"
             with m.State("HIGH"):
                 # Not below the limit's successor: above the limit.
                 high = Mux(is_current, config.current_high + 1, config.voltage_high + 1)
@@ -137,7 +136,8 @@ class Indicators(wiring.Component):
                 m.d.sync += total.eq(0)
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
-                m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(self.o.ready), write.en.eq(1)]
+                m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(self.o.ready)]
+                m.d.comb += write.en.eq(~item.late | item.window)
                 with m.If(self.o.ready):
                     m.next = "REQUEST"
                     with m.If(is_current):
@@ -146,8 +146,6 @@ class Indicators(wiring.Component):
                             self.voltage.eq(self.voltage.rotate_right(1)),
                             self.overrange.eq(self.overrange.rotate_right(1)),
                         ]
-                    with m.If(item.channel == config.last_channel):
-                        m.d.sync += frames.eq(Mux(item.window, 0, frames + ~frames[-1]))
         with m.If(self.clear):
             m.d.sync += self.overrange.eq(0)
         return m

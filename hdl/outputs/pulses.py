@@ -108,7 +108,6 @@ READS = {
     Step.EIGHTY: Word.FORTY,
     Step.FORTY: Word.TWENTY,
     Step.TWENTY: Word.TEN,
-    Step.IDLE: Word.COUNT,
 }
 
 
@@ -242,13 +241,15 @@ class PulseOutputs(wiring.Component):
             read.addr.eq(Cat(queue[0] | (driven & (read_word >= Word.UNITS)), queue[1], read_word)),
             write.addr.eq(Cat(queue, write_word)),
             write.data.eq(result),
-            records.rdata.accumulator.eq(result[: config.queue_bits]),
+            records.rdata.accumulator.eq(read.data[:-1]),
             records.rdata.count.eq(read.data[:-1]),
         ]
         with m.Switch(step):
             for each, word in READS.items():
                 with m.Case(each):
                     m.d.comb += read_word.eq(word)
+            with m.Case(Step.IDLE):
+                m.d.comb += read_word.eq(Mux(records.word[2], Word.COUNT, Word.WAITING))
 
         m.d.sync += [step.eq(step + 1), self.frame.eq(0)]
         with m.Switch(step):
@@ -259,8 +260,6 @@ class PulseOutputs(wiring.Component):
                     m.d.comb += [write_word.eq(Word.WAITING), write.data.eq(accumulator), write.en.eq(1)]
             with m.Case(Step.ARRIVE):
                 m.d.comb += [carry.eq(unit), add.eq(1)]
-                with m.If(access):
-                    m.d.sync += step.eq(Step.IDLE)
                 with m.If(preset):
                     m.d.comb += [clear.eq(1), write_word.eq(Word.COUNT), write.data.eq(count), write.en.eq(1)]
                     m.d.sync += step.eq(Step.KEEP_TIMER)
@@ -306,11 +305,13 @@ class PulseOutputs(wiring.Component):
                 m.d.sync += [
                     step.eq(Step.IDLE),
                     access.eq(records.valid),
-                    records.ready.eq(records.valid & access),
+                    records.ready.eq(records.valid & access & ~records.ready),
                     unit.eq(self.i.payload.tick & ~records.valid),
                 ]
                 with m.If(records.valid & ~access):
-                    m.d.sync += [queue.eq(records.index), step.eq(Step.BLOCKED)]
+                    m.d.sync += queue.eq(records.index)
+                    with m.If(records.write):
+                        m.d.sync += step.eq(Step.BLOCKED)
                 with m.Elif(self.i.valid & self.i.ready):
                     m.d.sync += [queue.eq(Queue.TEST), step.eq(Step.START)]
         with m.If(last):

@@ -14,7 +14,7 @@ __all__ = ["Frame"]
 
 @njit(cache=True)
 def _pass_valid(
-    frames, ok, place, voltage, window_frames, window_frames_most, sample_bits, samples, index, window, clip
+    frames, ok, place, voltage, window_frames, window_frames_most, sample_bits, samples, index, window, late, clip
 ):  # fmt: skip
     most = (1 << (sample_bits - 1)) - 1
     least = -(1 << (sample_bits - 1))
@@ -28,7 +28,8 @@ def _pass_valid(
             index[m] = n
             crosses = voltage < 0 and samples[m, 0] >= 0
             voltage = samples[m, 0]
-            window[m] = (place >= window_frames and crosses) or place == window_frames_most
+            late[m] = place >= window_frames
+            window[m] = (late[m] and crosses) or place == window_frames_most
             place = 0 if window[m] else place + 1
             m += 1
     return place, voltage
@@ -63,7 +64,9 @@ class Frame(Block):
         """Set the counters; no window moves."""
         self.frames, self.lost = frames, lost
 
-    def next(self, frames: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def next(
+        self, frames: np.ndarray, ok: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Take frames, valid or not.
 
         Parameters
@@ -81,6 +84,8 @@ class Frame(Block):
             Where in this call each of them came.
         window : ndarray of bool, (valid frames,)
             True on the last frame of each window.
+        late : ndarray of bool, (valid frames,)
+            True after the first 2**window_log2 frames of each window.
         clip : ndarray of bool, (valid frames, channels)
             True on the most positive and the most negative sample.
         """
@@ -88,12 +93,12 @@ class Frame(Block):
         valid = int(np.count_nonzero(ok))
         samples = np.empty((valid, frames.shape[1]), dtype=np.int64)
         index = np.empty(valid, dtype=np.int64)
-        window = np.empty(valid, dtype=bool)
+        window, late = np.empty(valid, dtype=bool), np.empty(valid, dtype=bool)
         clip = np.empty((valid, frames.shape[1]), dtype=bool)
         self._place, self._voltage = _pass_valid(
             frames, ok, self._place, self._voltage, config.window_frames, config.window_frames_most,
-            config.sample_bits, samples, index, window, clip,
+            config.sample_bits, samples, index, window, late, clip,
         )  # fmt: skip
         self.frames = (self.frames + valid) % (1 << COUNTER_BITS)
         self.lost = (self.lost + len(frames) - valid) % (1 << COUNTER_BITS)
-        return samples, index, window, clip
+        return samples, index, window, late, clip

@@ -15,10 +15,10 @@ VOLTAGE, OVERRANGE = 1, 2
 
 
 @njit(cache=True)
-def _watch(samples, window, clip, shift, window_frames, low, high, current_high, frames, sums, status, out):
+def _watch(samples, window, late, clip, shift, low, high, current_high, sums, status, out):
     for n in range(samples.shape[0]):
         for element in range(status.shape[0]):
-            if frames < window_frames:
+            if not late[n]:
                 voltage = samples[n, 2 * element] >> shift
                 current = samples[n, 2 * element + 1] >> shift
                 sums[element, 0] += voltage * voltage
@@ -35,8 +35,6 @@ def _watch(samples, window, clip, shift, window_frames, low, high, current_high,
                 sums[element, 0] = 0
                 sums[element, 1] = 0
             out[n, element] = status[element]
-        frames = 0 if window[n] else frames + 1
-    return frames
 
 
 class Indicators(Block):
@@ -55,10 +53,9 @@ class Indicators(Block):
     def reset(self) -> None:
         """Return to the state at power-up."""
         self._sums = np.zeros((self._config.elements, 2), dtype=np.int64)
-        self._frames = 0
         self._status = np.zeros(self._config.elements, dtype=np.int64)
 
-    def next(self, samples: np.ndarray, window: np.ndarray, clip: np.ndarray) -> np.ndarray:
+    def next(self, samples: np.ndarray, window: np.ndarray, late: np.ndarray, clip: np.ndarray) -> np.ndarray:
         """Watch valid frames.
 
         Parameters
@@ -67,6 +64,8 @@ class Indicators(Block):
             Calibrated samples, LSB of the converter × 2**-fraction_bits.
         window : ndarray of bool, (frames,)
             True on the last frame of each window.
+        late : ndarray of bool, (frames,)
+            True on the frames whose squares do not count; a window's last one is such a frame.
         clip : ndarray of bool, (frames, channels)
             True where a channel is at an end of its range, or saturated on the way.
 
@@ -78,8 +77,8 @@ class Indicators(Block):
         """
         config = self._config
         out = np.empty((len(samples), config.elements), dtype=np.uint8)
-        self._frames = _watch(
-            samples, window, clip, config.indicator_shift, config.window_frames, config.voltage_low,
-            config.voltage_high, config.current_high, self._frames, self._sums, self._status, out,
+        _watch(
+            samples, window, late, clip, config.indicator_shift, config.voltage_low, config.voltage_high,
+            config.current_high, self._sums, self._status, out,
         )  # fmt: skip
         return out

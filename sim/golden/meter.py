@@ -87,11 +87,11 @@ class GoldenMeter(Block):
         blocks = self._blocks
         if ok is None:
             ok = np.ones(len(frames), dtype=bool)
-        samples, index, window, clip = blocks["frame"].next(frames, ok)
+        samples, index, window, late, clip = blocks["frame"].next(frames, ok)
         samples = blocks["offset"].next(samples, window)
         samples, clip = blocks["phase"].next(samples, clip)
         samples, clip = blocks["gain"].next(samples, clip)
-        ranges = blocks["indicators"].next(samples, window, clip)
+        ranges = blocks["indicators"].next(samples, window, late, clip)
         ticks, flows = blocks["energy"].next(blocks["power"].next(samples), window)
         pulse_edges, counts = blocks["pulses"].next(len(frames), index[np.flatnonzero(ticks)])
         counter_edges = blocks["counter"].next(len(frames), counts)

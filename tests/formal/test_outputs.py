@@ -105,10 +105,13 @@ def pulse_properties(config, module=pulses, *, search=None) -> wiring.Component:
             asked = Cat(records.index, records.write, value.accumulator[:width], value.count[:count_bits])
             asked_before, valid_before, ready_before = Signal.like(asked), Signal(), Signal()
             index_before, write_before = asked_before[:2], asked_before[2]
-            m.d.sync += [asked_before.eq(asked), valid_before.eq(records.valid), ready_before.eq(records.ready)]
+            word_before = Signal.like(records.word)
+            m.d.sync += [asked_before.eq(asked), word_before.eq(records.word)]
+            m.d.sync += [valid_before.eq(records.valid), ready_before.eq(records.ready)]
             m.d.comb += [
                 Assume(~valid_before | ready_before | records.valid),
                 Assume(~valid_before | ~records.valid | (asked == asked_before)),
+                Assume(~valid_before | ~records.valid | ready_before | (records.word == word_before)),
                 Assume(records.index <= Queue.COUNTER),
                 Assume(records.wdata.count[:count_bits] < Array(modulus_of)[records.index]),
             ]
@@ -140,11 +143,13 @@ def pulse_properties(config, module=pulses, *, search=None) -> wiring.Component:
                 Array(word(which, q) for q in (Queue.OUTPUT_10, Queue.TEST, Queue.COUNTER))[queue]
                 for which in (Word.WAITING, Word.COUNT)
             )
-            lemma(result == waiting_read, where=idle & access & ~write_before)
-            lemma(read.data == count_read, where=records.ready & ~write_before)
+            lemma(read.data == Mux(word_before[2], count_read, waiting_read), where=records.ready & ~write_before)
+            lemma(~ready_before, where=records.ready)
             with m.If(records.valid & records.ready & ~records.write):
-                claim(records.rdata.accumulator == waiting_read)
-                claim(records.rdata.count == count_read)
+                with m.If(records.word[2]):
+                    claim(records.rdata.count == count_read)
+                with m.Else():
+                    claim(records.rdata.accumulator == waiting_read)
 
             if search is not None:
                 m.d.comb += Assume(~self.i.valid if search.presets else self.i.valid & ~self.clear & ~records.valid)

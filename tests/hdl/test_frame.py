@@ -55,11 +55,12 @@ def stimulus(config, frames, name):
 def check(config, run, rows, ok, twin=None):
     """Compare all that left with what the golden twin says."""
     twin = GoldenFrame(config) if twin is None else twin
-    samples, index, window, clip = twin.next(rows, ok)
+    samples, index, window, late, clip = twin.next(rows, ok)
     assert [item["ok"] for item in run.items] == [int(each) for each in np.repeat(ok, config.channels)]
     np.testing.assert_array_equal(channel_rows(run.items, config), samples)
     np.testing.assert_array_equal(channel_rows(run.items, config, "clip"), clip)
     np.testing.assert_array_equal(channel_rows(run.items, config, "window"), np.outer(window, [1] * config.channels))
+    np.testing.assert_array_equal(channel_rows(run.items, config, "late"), np.outer(late, [1] * config.channels))
     np.testing.assert_array_equal(index, np.flatnonzero(ok))
     assert not any(item["window"] for item in run.items if not item["ok"])
     return twin
@@ -275,8 +276,8 @@ def test_chunks_join_to_the_whole():
     cuts = [0, 0, 1, 2, 511, 513, 2000, len(rows)]
     parts = []
     for a, b in itertools.pairwise(cuts):
-        samples, index, window, clip = twin.next(rows[a:b], ok[a:b])
-        parts.append((samples, index + a, window, clip))
+        samples, index, *marks = twin.next(rows[a:b], ok[a:b])
+        parts.append((samples, index + a, *marks))
     for joined, one in zip(zip(*parts, strict=True), expected, strict=True):
         np.testing.assert_array_equal(np.concatenate(joined), one)
     assert (twin.frames, twin.lost) == (whole.frames, whole.lost)

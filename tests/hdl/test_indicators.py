@@ -27,24 +27,27 @@ def stimulus(config, frames, name):
     window = np.zeros(frames, dtype=bool)
     window[np.cumsum(np.tile([8, 27, 45], frames // 80)) - 1] = True
     ok = (generator.random(frames) < 0.8) | window
-    # An invalid frame's mark means nothing.
+    # The last frame of a window is late, with some of those before it.
+    late = window | (np.roll(window, -1) & (generator.random(frames) < 0.5))
+    # An invalid frame's marks mean nothing.
     window |= ~ok & (generator.random(frames) < 0.5)
+    late |= ~ok & (generator.random(frames) < 0.5)
     magnitude = generator.uniform(0.5, 0.62, (frames, config.channels)) * limit
     samples = np.rint(generator.choice([-1, 1], magnitude.shape) * magnitude).astype(np.int64)
     extreme = generator.random(samples.shape)
     samples[extreme < 0.02] = limit - 1
     samples[extreme > 0.98] = -limit
     clip = generator.random(samples.shape) < 0.002
-    return samples, ok, window, clip
+    return samples, ok, window, late, clip
 
 
 def sample_ports(ctx, stage):
     return ctx.get(stage.voltage), ctx.get(stage.overrange)
 
 
-def run_hardware(config, samples, ok, window, clip, **options):
+def run_hardware(config, samples, ok, window, late, clip, **options):
     """Return the run, and the status after each valid frame."""
-    items = channel_items(samples, ok=ok, window=window, clip=clip)
+    items = channel_items(samples, ok=ok, window=window, late=late, clip=clip)
     run = run_stage(config, Indicators(config), items, probe=sample_ports, **options)
     after = np.array(run.probes[config.last_channel :: config.channels]).reshape(-1, 2)
     bits = (after[:, np.newaxis, :] >> np.arange(config.elements)[:, np.newaxis]) & 1
@@ -54,10 +57,10 @@ def run_hardware(config, samples, ok, window, clip, **options):
 @pytest.mark.parametrize("config", [DUAL, SHORT], ids=["two elements", "one element"])
 @pytest.mark.parametrize("throttled", [False, True], ids=["full speed", "throttled"])
 def test_hardware_equals_golden(config, throttled):
-    samples, ok, window, clip = stimulus(config, 400, f"indicators {config.elements} {throttled}")
+    samples, ok, window, late, clip = stimulus(config, 400, f"indicators {config.elements} {throttled}")
     throttle = rng("throttle") if throttled else None
-    run, status = run_hardware(config, samples, ok, window, clip, throttle=throttle)
-    expected = GoldenIndicators(config).process(samples[ok], window[ok], clip[ok])
+    run, status = run_hardware(config, samples, ok, window, late, clip, throttle=throttle)
+    expected = GoldenIndicators(config).process(samples[ok], window[ok], late[ok], clip[ok])
     np.testing.assert_array_equal(status, expected)
     assert set(np.diff(expected & 1, axis=0).ravel()) == {0, 1, 255}, "the stimulus must go in and out of range"
     np.testing.assert_array_equal(channel_rows(run.items, config), samples[ok])
@@ -69,10 +72,9 @@ def test_hardware_equals_golden(config, throttled):
     if not throttled:
         # An item is taken together with its successor: the next one is offered in the clock after.
         took = np.diff(run.accepted)
-        ends, valid = np.repeat(ok & window, config.channels)[1:], np.repeat(ok, config.channels)[1:]
-        assert set(took[valid & ~ends]) == {Indicators.latency + 1}
-        assert set(took[valid & ends]) == {Indicators.latency + 3}
-        assert set(took[~valid]) == {1}
+        marks = np.stack([ok, ok & late, ok & window], axis=1).repeat(config.channels, axis=0)[1:]
+        for marked, clocks in (((0, 0, 0), 0), ((1, 0, 0), Indicators.latency), ((1, 1, 0), 1), ((1, 1, 1), 3)):
+            assert set(took[(marks == marked).all(axis=1)]) == {clocks + 1}
 
 
 def test_output_is_valid_before_it_is_ready():
@@ -100,27 +102,27 @@ def test_limits_are_exact(channel, limit, outward, beyond):
     sums = [(SHORT.voltage_low + SHORT.voltage_high) // 2, 0]
     sums[channel] = limit + outward * beyond
     columns = [squares_of(total) for total in sums]
-    frames = max(map(len, columns))
+    frames = max(map(len, columns)) + 1
     samples = np.zeros((frames, 2), dtype=np.int64)
     for column, numbers in enumerate(columns):
         # Only the negative end of the range has the magnitude of 2**15.
         samples[: len(numbers), column] = [-n << SHORT.indicator_shift for n in numbers]
     window = np.arange(frames) == frames - 1
     ok, clip = np.ones(frames, dtype=bool), np.zeros((frames, 2), dtype=bool)
-    _, status = run_hardware(SHORT, samples, ok, window, clip)
+    _, status = run_hardware(SHORT, samples, ok, window, window, clip)
     expected = np.zeros((frames, 1), dtype=np.uint8)
     expected[-1] = beyond << channel
     np.testing.assert_array_equal(status, expected)
-    np.testing.assert_array_equal(GoldenIndicators(SHORT).process(samples, window, clip), expected)
+    np.testing.assert_array_equal(GoldenIndicators(SHORT).process(samples, window, window, clip), expected)
 
 
 def test_worst_case_fits():
     """A window of the most negative samples; the twin computes in 64 bits."""
     assert (1 << 30) * SHORT.window_frames < 1 << SHORT.indicator_bits
     twin = GoldenIndicators(CONFIG)
-    samples = np.full((CONFIG.window_frames, 4), -(1 << (CONFIG.path_bits - 1)))
+    samples = np.full((CONFIG.window_frames + 1, 4), -(1 << (CONFIG.path_bits - 1)))
     window = np.arange(len(samples)) == len(samples) - 1
-    status = twin.process(samples, window, np.zeros(samples.shape, dtype=bool))
+    status = twin.process(samples, window, window, np.zeros(samples.shape, dtype=bool))
     assert (status[-1] == 3).all()
     assert not status[:-1].any()
 
@@ -159,26 +161,27 @@ def test_overrange_is_sticky_until_cleared():
 
 
 def test_chunks_join_to_the_whole():
-    samples, ok, window, clip = stimulus(DUAL, 1000, "chunks")
-    samples, window, clip = samples[ok], window[ok], clip[ok]
-    whole = GoldenIndicators(DUAL).process(samples, window, clip)
+    samples, ok, window, late, clip = stimulus(DUAL, 1000, "chunks")
+    samples, window, late, clip = samples[ok], window[ok], late[ok], clip[ok]
+    whole = GoldenIndicators(DUAL).process(samples, window, late, clip)
     twin = GoldenIndicators(DUAL)
     cuts = [0, 1, 2, 300, 301, len(samples)]
-    parts = [twin.next(samples[a:b], window[a:b], clip[a:b]) for a, b in itertools.pairwise(cuts)]
+    parts = [twin.next(samples[a:b], window[a:b], late[a:b], clip[a:b]) for a, b in itertools.pairwise(cuts)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def status_of_sines(config, volts, amps, hertz, name):
     """Meter sines of any phase, as calibrated samples; return the status after each of five windows."""
     phase = rng(name).uniform(0, 2 * np.pi)
-    angle = 2 * np.pi * hertz / config.sample_rate_hz * np.arange(5 * config.window_frames) + phase
+    frames = config.window_frames + 1
+    angle = 2 * np.pi * hertz / config.sample_rate_hz * np.arange(5 * frames) + phase
     wave = np.sqrt(2) * np.sin(angle)
     voltage = wave * volts / config.v_lsb * 2**config.fraction_bits
     current = wave * amps / config.i_lsb * 2**config.fraction_bits
     samples = np.tile(np.rint(np.stack([voltage, current], axis=1)).astype(np.int64), config.elements)
     window = np.zeros(len(samples), dtype=bool)
-    window[config.window_frames - 1 :: config.window_frames] = True
-    return GoldenIndicators(config).process(samples, window, np.zeros(samples.shape, dtype=bool))[window]
+    window[frames - 1 :: frames] = True
+    return GoldenIndicators(config).process(samples, window, window, np.zeros(samples.shape, dtype=bool))[window]
 
 
 SINES = [
@@ -213,9 +216,12 @@ def test_frames_beyond_the_least_window_do_not_count():
     window[[config.window_frames_most - 1, -1]] = True
     # In the second window the voltage is too high in the last frame that counts, by enough for the sum.
     samples[-2, 0] = (1 << (config.path_bits - 1)) - 1
+    late = np.zeros(frames, dtype=bool)
+    late[config.window_frames : config.window_frames_most] = True
+    late[-1] = True
     ok, clip = np.ones(frames, dtype=bool), np.zeros((frames, 2), dtype=bool)
-    _run, status = run_hardware(config, samples, ok, window, clip)
-    expected = GoldenIndicators(config).process(samples, window, clip)
+    _run, status = run_hardware(config, samples, ok, window, late, clip)
+    expected = GoldenIndicators(config).process(samples, window, late, clip)
     np.testing.assert_array_equal(status, expected)
     assert status[: frames - 1].max() == 0
     assert status[-1, 0] == 1

@@ -57,7 +57,7 @@ def test_flags_pass_through():
     clip = np.arange(20) % 3 == 0
     items = channel_items(samples, ok=ok, window=window, clip=clip)
     run = run_stage(SHORT, Offset(SHORT), items)
-    for name in ("channel", "ok", "window", "clip"):
+    for name in ("channel", "ok", "window", "late", "clip"):
         assert [item[name] for item in run.items] == [item[name] for item in items]
 
 
@@ -95,7 +95,7 @@ def settled_run(hertz, lag_deg, offset=83886.0, amplitude=4e6):
     angle = 2 * np.pi * hertz / config.sample_rate_hz * n + 0.7
     waves = amplitude * np.sin(np.stack([angle, angle - np.deg2rad(lag_deg)], axis=1))
     samples = np.rint(waves + offset).astype(np.int64)
-    _, _, window, _ = Frame(config).process(samples, np.ones(len(n), dtype=bool))
+    _, _, window, _, _ = Frame(config).process(samples, np.ones(len(n), dtype=bool))
     return config, waves, samples, window, round(config.settle_s * config.sample_rate_hz)
 
 

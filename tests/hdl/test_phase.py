@@ -74,7 +74,7 @@ def test_flags_pass_through():
     samples, ok, _ = stimulus(config, 20, "flags")
     items = channel_items(samples // 4, ok=ok, window=np.arange(20) % 3 == 0, clip=np.arange(20) % 5 == 0)
     run = run_stage(config, Phase(config), items)
-    for name in ("channel", "ok", "window", "clip"):
+    for name in ("channel", "ok", "window", "late", "clip"):
         assert [item[name] for item in run.items] == [item[name] for item in items]
 
 

@@ -39,7 +39,7 @@ def watched_items(config, samples, ok, window, flags):
     """Turn rows of frames into items; ``flags`` has the voltage indicator in bit 0 and overrange in bit 1."""
     items = channel_items(samples, ok=ok, window=window)
     for item, bits in zip(items, flags.ravel().tolist(), strict=True):
-        del item["clip"]
+        del item["clip"], item["late"]
         item |= {"voltage": bits & 1, "overrange": bits >> 1}
     return items
 

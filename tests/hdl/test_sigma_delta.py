@@ -378,7 +378,7 @@ def test_clipping_reaches_the_frame():
     bits = Modulator(AMC1306X25, 2).next(wave[:, None] * [0.25, 0.34])
     samples, ok = GoldenSigmaDelta(METER).process(bits)
     assert ok[METER.settle_frames :].all()
-    samples, _, _, clip = GoldenFrame(METER.config).process(samples, ok)
+    samples, _, _, _, clip = GoldenFrame(METER.config).process(samples, ok)
     assert not clip[:, 0].any()
     # Above 94 % of 320 mV for as long as the sine of 340 mV stays there.
     assert 0.15 <= clip[:, 1].mean() <= 0.5
