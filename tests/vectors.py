@@ -6,6 +6,8 @@ import numpy as np
 from harness import SEED
 
 from blondel.hdl.config import ChannelCalibration, MeterConfig
+from blondel.hdl.link.registers import Block, register_address
+from blondel.sim.engine import Record, State
 
 #: Few frames a second, so that each carries much energy: a few thousand show every output at work.
 BUSY = MeterConfig.for_model(
@@ -46,3 +48,19 @@ def busy_frames(config: MeterConfig, frames: int = 3000) -> tuple[np.ndarray, np
     samples = np.rint(samples * limit + random.normal(0, 20, samples.shape))
     ok = random.random(frames) > 0.02
     return np.clip(samples, -limit, limit - 1).astype(np.int32), ok
+
+
+def expected_records(state: State) -> list[tuple[int, int, int]]:
+    """Return what the register port has to show: address, accumulator and count of each record of a state."""
+    config = state.config
+    records = [
+        (register_address(config, Block.ENERGY, index), *map(int, record))
+        for index, record in enumerate(state.energy.reshape(-1, 2))
+        # The total has no gate and nothing pending.
+        if index // Record.COUNT < config.elements or index % Record.COUNT >= Record.DELIVERED
+    ]
+    for (block, index), record in zip(
+        [(Block.PULSES, 0), (Block.PULSES, 1), (Block.COUNTER, 0)], state.outputs, strict=True
+    ):
+        records.append((register_address(config, block, index), *map(int, record)))
+    return [*records, (register_address(config, Block.FRAMES, 0), state.frames, state.lost)]

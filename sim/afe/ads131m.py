@@ -209,7 +209,7 @@ class Ads131m:
         self._command = 0
         self._out: list[int] = []
         self._in: list[int] = []
-        self._shifted = 0
+        self._full = self._shifted = 0
         self._frame_clkin = 0.0
         self._dout = 0
         self._complete = False

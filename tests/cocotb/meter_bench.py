@@ -17,14 +17,13 @@ PER_ELEMENT = ("voltage", "reversed", "overrange", "no_load")
 class Bench:
     """The design with its clock, and what it has shown."""
 
-    def __init__(self, dut, vectors):
+    def __init__(self, dut):
         self.dut = dut
-        self.vectors = vectors
+        self.elements = len(dut.no_load)
         self.edges = []
         self.frames = 0
 
     async def start(self):
-        self.dut.sample_valid.value = 0
         self.dut.register_valid.value = 0
         self.dut.rst.value = 1
         self.clock = Clock(self.dut.clk, 10, unit="ns")
@@ -36,22 +35,25 @@ class Bench:
 
     def read_levels(self):
         levels = [int(getattr(self.dut, name).value) for name in SINGLE]
-        elements = self.vectors["samples"].shape[1] // 2
         for name in PER_ELEMENT:
             bits = int(getattr(self.dut, name).value)
-            levels += [bits >> element & 1 for element in range(elements)]
+            levels += [bits >> element & 1 for element in range(self.elements)]
         return levels
+
+    def note_levels(self):
+        """Note which outputs changed with this frame."""
+        levels = self.read_levels()
+        changed = [number for number, level in enumerate(levels) if level != self.levels[number]]
+        self.edges += [(self.frames, number, levels[number]) for number in changed]
+        self.levels = levels
+        self.frames += 1
 
     async def watch(self, frames):
         """Sample all outputs at the end of each frame."""
         while self.frames < frames:
             await RisingEdge(self.dut.clk)
             if self.dut.frame.value == 1:
-                levels = self.read_levels()
-                changed = [number for number, level in enumerate(levels) if level != self.levels[number]]
-                self.edges += [(self.frames, number, levels[number]) for number in changed]
-                self.levels = levels
-                self.frames += 1
+                self.note_levels()
 
     async def feed(self, samples, ok, pause):
         last = samples.shape[1] - 1
@@ -89,11 +91,23 @@ class Bench:
         accumulator = words[0] | words[1] << 32
         return accumulator - (accumulator >> 63 << 64), words[2] | words[3] << 32
 
+    def check_edges(self, expected):
+        """Compare all edges so far with the model's: (frame, output, level) of each."""
+        for index, (seen, wanted) in enumerate(zip(self.edges, expected, strict=False)):
+            assert seen == wanted, f"edge {index}: (frame, output, level) {seen}, the model says {wanted}"
+        assert len(self.edges) == len(expected)
+
+    async def check_records(self, expected):
+        """Compare what the register port shows with the model's: (address, accumulator, count) of each record."""
+        for address, accumulator, count in expected:
+            assert await self.read_record(address) == (accumulator, count), f"record at {address:#x}"
+
 
 @cocotb.test()
 async def registers_and_outputs_equal_the_model(dut):
     vectors = np.load(os.environ["BLONDEL_VECTORS"])
-    bench = Bench(dut, vectors)
+    bench = Bench(dut)
+    dut.sample_valid.value = 0
     await bench.start()
     samples, ok = vectors["samples"], vectors["ok"]
     watcher = cocotb.start_soon(bench.watch(len(samples)))
@@ -101,8 +115,5 @@ async def registers_and_outputs_equal_the_model(dut):
     await watcher
     expected = list(map(tuple, vectors["edges"].tolist()))
     assert len({number for _, number, _ in expected}) > 8, "the vectors must move the outputs"
-    for index, (seen, wanted) in enumerate(zip(bench.edges, expected, strict=False)):
-        assert seen == wanted, f"edge {index}: (frame, output, level) {seen}, the model says {wanted}"
-    assert len(bench.edges) == len(expected)
-    for address, accumulator, count in vectors["records"].tolist():
-        assert await bench.read_record(address) == (accumulator, count), f"record at {address:#x}"
+    bench.check_edges(expected)
+    await bench.check_records(vectors["records"].tolist())
