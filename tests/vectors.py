@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from harness import SEED
 
 from blondel.hdl.config import ChannelCalibration, MeterConfig
 from blondel.hdl.link.registers import Block, register_address
 from blondel.sim.engine import Record, State
+from blondel.sim.golden.meter import GoldenMeter
 
 #: Few frames a second, so that each carries much energy: a few thousand show every output at work.
 BUSY = MeterConfig.for_model(
@@ -64,3 +67,18 @@ def expected_records(state: State) -> list[tuple[int, int, int]]:
     ):
         records.append((register_address(config, block, index), *map(int, record)))
     return [*records, (register_address(config, Block.FRAMES, 0), state.frames, state.lost)]
+
+
+def write_vectors(path: Path, config: MeterConfig, frames: int) -> None:
+    """Write busy frames to feed, and the model's answer, for a bench to read."""
+    samples, ok = busy_frames(config, frames)
+    golden = GoldenMeter(config)
+    events = golden.next(samples, ok)
+    np.savez(
+        path,
+        samples=samples,
+        ok=ok,
+        edges=np.stack([events.frame, events.output, events.level], axis=1).astype(np.int64),
+        records=np.array(expected_records(golden.state()), dtype=np.int64),
+        seed=SEED,
+    )

@@ -101,6 +101,24 @@ def test_input_crc():
     assert chip.crc_errors == 2
 
 
+def test_reset_within_a_frame():
+    """What follows in the frame is nothing; the next one tells of the reset."""
+    chip = Ads131m("ADS131M02", lambda number: [-1, -1])
+    ready(chip)
+    chip.begin_frame()
+    for _ in range(30):
+        chip.step(cs_n=0, sclk=1)
+        chip.step(cs_n=0, sclk=0)
+    assert chip.dout == 1
+    chip.reset()
+    for _ in range(66):
+        chip.step(cs_n=0, sclk=1)
+        assert chip.dout == 0
+        chip.step(cs_n=0, sclk=0)
+    chip.step(cs_n=1)
+    assert transfer(chip, 0)[0] >> 8 == 0x0500
+
+
 def test_reset_command_needs_a_whole_frame():
     chip = Ads131m("ADS131M04")
     transfer(chip, 0x0011, length=3)
