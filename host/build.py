@@ -33,7 +33,10 @@ from blondel.hdl.verilog import use_builtin_yosys
 from blondel.host.files import OutputError, write_whole
 from blondel.host.words import count
 
-__all__ = ["TOOLCHAINS", "BuildError", "BuildReport", "NotBuilt", "TimingError", "bitstream_path", "build", "program"]
+__all__ = [
+    "TOOLCHAINS", "BuildError", "BuildReport", "NotBuilt", "TimingError", "bitstream_path", "build", "program",
+    "synthesis_settings",
+]  # fmt: skip
 
 #: Programs for synthesis, place and route, and packing, by toolchain.
 TOOLCHAINS = {
@@ -310,6 +313,11 @@ def _failure(folder: Path, config: MeterConfig, board: Board, front_end: str) ->
     return BuildError(f"the build failed: {errors[0] if errors else 'the tools gave no reason'}")
 
 
+def synthesis_settings(board: Board) -> dict[str, str]:
+    """Return what differs from Amaranth's script: options of ``synth_ice40``, commands after the design is read."""
+    return {"synth_opts": "-dsp" if board.has_dsp else "", "script_after_read": NO_COLLISIONS}
+
+
 def _plan(config: MeterConfig, board: Board, front_end: str, load: PlaybackLoad | None) -> BuildPlan:
     """Generate everything that the tools read, and the script that runs them."""
     use_builtin_yosys()
@@ -319,8 +327,7 @@ def _plan(config: MeterConfig, board: Board, front_end: str, load: PlaybackLoad 
         warnings.simplefilter("ignore", UnusedElaboratable)
         try:
             return platform.prepare(
-                Device(board, config, front_end, load), "meter", debug_verilog=True,
-                synth_opts="-dsp" if board.has_dsp else "", script_after_read=NO_COLLISIONS,
+                Device(board, config, front_end, load), "meter", debug_verilog=True, **synthesis_settings(board),
                 nextpnr_opts="--seed 1 --timing-allow-fail --report report.json",
             )  # fmt: skip
         except ConfigError as error:
