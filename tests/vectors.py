@@ -69,16 +69,17 @@ def expected_records(state: State) -> list[tuple[int, int, int]]:
     return [*records, (register_address(config, Block.FRAMES, 0), state.frames, state.lost)]
 
 
+def answer(config: MeterConfig, samples: np.ndarray, ok: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the model's answer to frames: edges (frame, output, level), and records as :func:`expected_records`."""
+    golden = GoldenMeter(config)
+    events = golden.next(samples, ok)
+    return {
+        "edges": np.stack([events.frame, events.output, events.level], axis=1).astype(np.int64),
+        "records": np.array(expected_records(golden.state()), dtype=np.int64),
+    }
+
+
 def write_vectors(path: Path, config: MeterConfig, frames: int) -> None:
     """Write busy frames to feed, and the model's answer, for a bench to read."""
     samples, ok = busy_frames(config, frames)
-    golden = GoldenMeter(config)
-    events = golden.next(samples, ok)
-    np.savez(
-        path,
-        samples=samples,
-        ok=ok,
-        edges=np.stack([events.frame, events.output, events.level], axis=1).astype(np.int64),
-        records=np.array(expected_records(golden.state()), dtype=np.int64),
-        seed=SEED,
-    )
+    np.savez(path, samples=samples, ok=ok, seed=SEED, **answer(config, samples, ok))
