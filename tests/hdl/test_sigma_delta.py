@@ -14,6 +14,8 @@ from amaranth.lib import io
 from amaranth.sim import Simulator
 from harness import PoisonedMemory, plain, rng
 
+from blondel.boards import BOARDS
+from blondel.boards.top import FRONT_ENDS
 from blondel.hdl.config import ConfigError, MeterConfig
 from blondel.hdl.frontend.sigma_delta import AD7403, AMC1306X05, AMC1306X25, SigmaDelta, Sinc3
 from blondel.sim.afe.modulator import Fault, Modulator
@@ -257,11 +259,27 @@ def spectrum_db(samples, cycles):
     return 10 * math.log10(power[cycles] / (power[1:].sum() - power[cycles]))
 
 
+#: Decimation and clock of the modulators on boards of 12 and of 16 MHz.
+ON_BOARDS = {(768, 6e6), (1024, 8e6)}
+
+
+def test_boards_have_the_ratios_that_are_measured():
+    front_end, config = FRONT_ENDS["sigma-delta"], MeterConfig.for_model("MDNCT-1SC")
+    found = set()
+    for board in BOARDS.values():
+        modulator_hz = board.clock_hz / 2
+        found.add((modulator_hz / front_end.configure(config, board.clock_hz).sample_rate_hz, modulator_hz))
+    assert found == ON_BOARDS
+
+
 @pytest.mark.parametrize(
     ("decimation", "modulator_hz", "noise_v", "least_db"),
-    [(256, 20e6, 0.0, 105.0), (512, 20e6, 0.0, 119.0), (256, 20e6, 150e-6, 87.5), (1500, 12e6, 150e-6, 95.0)],
-    ids=["256", "512", "256, with a part's noise", "1500, with a part's noise"],
-)
+    [
+        (256, 20e6, 0.0, 105.0), (512, 20e6, 0.0, 119.0), (768, 6e6, 0.0, 128.0), (1024, 8e6, 0.0, 134.0),
+        (256, 20e6, 150e-6, 87.5), (768, 6e6, 150e-6, 92.5), (1500, 12e6, 150e-6, 95.0),
+    ],
+    ids=["256", "512", "768", "1024", *(f"{ratio}, with a part's noise" for ratio in (256, 768, 1500))],
+)  # fmt: skip
 def test_signal_to_noise_is_that_of_the_ideal_filter(decimation, modulator_hz, noise_v, least_db):
     """Against the same filter in float64, on the same bits of the second-order modulator, at ±250 mV."""
     filter_ = sinc3(decimation, modulator_hz, part=AD7403)
