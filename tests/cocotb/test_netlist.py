@@ -56,8 +56,9 @@ def test_netlist_equals_the_model(board, tmp_path):
     netlist = synthesize(BOARDS[board], tmp_path)
     assert ("SB_MAC16" in netlist.read_text()) == BOARDS[board].has_dsp
     write_vectors(tmp_path / "vectors.npz", BUSY, frames=1500)
-    # The run is short: to optimize would take longer.
+    # The run is short: to optimize would take longer, and so would many files.
     simulation = Simulation(
-        "verilator", [wrap(tmp_path), netlist, CELLS], "wrapped", tmp_path / "build", [NO_DEFAULTS], optimize=False
-    )
+        "verilator", [wrap(tmp_path), netlist, CELLS], "wrapped", tmp_path / "build",
+        [NO_DEFAULTS, "--output-split", "200000"], optimize=False,
+    )  # fmt: skip
     simulation.run("meter_bench", tmp_path, BLONDEL_VECTORS=str(tmp_path / "vectors.npz"))
