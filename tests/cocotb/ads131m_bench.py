@@ -19,7 +19,7 @@ from meter_bench import Bench
 from vectors import BUSY, busy_frames, expected_records
 
 from blondel.hdl.link.registers import Block, register_address
-from blondel.sim.afe.ads131m import CFG, CLOCK, GAIN1, MODE, Ads131m, Faults
+from blondel.sim.afe.ads131m import CFG, CLOCK, GAIN1, MODE, REG_CRC_EN, Ads131m, Faults
 from blondel.sim.golden.meter import GoldenMeter
 
 CHANNELS, WORD = 4, 24
@@ -33,6 +33,8 @@ CONFIGURATION = {MODE: 0x3110, CLOCK: 0x0F0A, GAIN1: 0x1010}
 GAINS = (1, 2, 1, 2)
 #: Instants that an initialization may take: "about 12", and to the nearest.
 INITIALIZATION = 13
+#: SPI frames of an initialization, and at least those of settling conversions after it.
+INITIALIZATION_FRAMES, SETTLING_FRAMES = 8, 3
 #: Bits of DIN that mean something in a frame that reads a conversion: the command, and its CRC.
 COMMAND_BITS = WORD + 16
 
@@ -355,7 +357,7 @@ async def damaged_initialization(device):
     """Each frame of an initialization is damaged once, either way: it begins again."""
     random = rng("damaged initialization")
     bounds = []
-    for frame in range(1, 9):
+    for frame in range(1, 1 + INITIALIZATION_FRAMES):
         for way in ("dout", "din"):
             device.chip.reset()
             place = random.randrange(FRAME_BITS if way == "dout" else COMMAND_BITS)
@@ -371,6 +373,27 @@ async def damaged_initialization(device):
             device.after_frame = damage
             await one_loss(device)
             bounds.append(2 * INITIALIZATION)
+    await device.finish(bounds)
+
+
+@device_test
+async def configuration_while_settling(device):
+    """A register that changes after it was read back, and before the filter has settled."""
+    chip, bounds = device.chip, []
+    for frame in range(1, 1 + SETTLING_FRAMES):
+        chip.reset()
+        # The frame that tells of the reset, those of the initialization, and of those while the filter settles some.
+        left = [1 + INITIALIZATION_FRAMES + frame]
+
+        def damage(left=left):
+            left[0] -= 1
+            if not left[0]:
+                chip.registers[GAIN1] = 0
+            return not left[0]
+
+        device.after_frame = damage
+        await one_loss(device)
+        bounds.append(2 * INITIALIZATION)
     await device.finish(bounds)
 
 
@@ -427,11 +450,17 @@ async def data_ready_in_doubt(device):
 async def anything_at_any_time(device):
     """Bursts of flipped bits, resets, changed registers, DRDY missing and too often, at random times."""
     random, chip = rng("anything"), device.chip
+
+    def change():
+        # While the converter is initialized is another matter. What turns off the watch on registers is harmless.
+        if device.instants[-1].conversion is not None:
+            chip.registers[random.choice((MODE, CLOCK, GAIN1))] = random.getrandbits(16) | REG_CRC_EN
+
     faults = [
         lambda: chip.faults.flip.update(random.sample(range(FRAME_BITS), random.randint(2, 30))),
         lambda: device.flip_din.update(random.sample(range(FRAME_BITS), random.randint(2, 30))),
         chip.reset,
-        lambda: chip.registers.update({random.choice((MODE, CLOCK, GAIN1)): random.getrandbits(16)}),
+        change,
         lambda: setattr(chip.faults, "skip_drdy", random.randint(1, 3)),
         lambda: setattr(chip.faults, "spurious_drdy", random.uniform(1, 1500)),
         lambda: setattr(chip.faults, "spurious_wait", random.uniform(1, 1500)),

@@ -1,4 +1,4 @@
-"""The whole device at the converter's pins, as generated Verilog, under cocotb."""
+"""The whole device at its modulators' pins, as generated Verilog, under cocotb."""
 
 from __future__ import annotations
 
@@ -11,38 +11,14 @@ from simulation import AtPins, Simulation, write_verilog
 from vectors import BUSY, answer
 
 from blondel.boards.board import ConverterSignal
-from blondel.boards.top import FRONT_ENDS
-from blondel.hdl.frontend.playback import PlaybackLoad
 from blondel.hdl.frontend.sigma_delta import AD7403, AMC1306X25, SigmaDelta, Sinc3
 from blondel.sim.afe.modulator import Fault, Modulator
 from blondel.sim.engine import output_names
 from blondel.sim.golden.sigma_delta import SigmaDelta as GoldenSigmaDelta
 
-
-@pytest.fixture(scope="module")
-def with_ads131m(tmp_path_factory):
-    """Samples are few, and clocks as few: 1,500 a sample, as 12 MHz at 8 kHz, and CLKIN as many."""
-    folder = tmp_path_factory.mktemp("ads131m")
-    front_end = FRONT_ENDS["ads131m"]
-    clock_hz = 1500 * BUSY.sample_rate_hz
-    design = AtPins(BUSY, front_end.signals(BUSY), lambda ports: front_end.make(BUSY, clock_hz, ports, PlaybackLoad()))
-    return Simulation("verilator", [write_verilog(folder / "device.v", design)], "device", folder / "build")
-
-
-@pytest.mark.parametrize(
-    "faults",
-    [
-        "every_bit_of_dout", "every_bit_of_din", "data_ready", "data_ready_in_doubt", "configuration",
-        "damaged_initialization", "trouble_that_stays", "anything_at_any_time",
-    ],
-)  # fmt: skip
-def test_no_fault_of_the_converter_is_metered(with_ads131m, faults, tmp_path):
-    with_ads131m.run("ads131m_bench", tmp_path, faults)
-
-
 #: First and last frame, channel, and what happens: no supply, as a line stuck low; common mode out of range, as one
 #: stuck high; or an overload.
-SIGMA_DELTA_FAULTS = (
+FAULTS = (
     (120, 123, 1, Fault.NO_SUPPLY),
     (200, 203, 2, Fault.COMMON_MODE),
     (300, 308, 3, None),
@@ -55,7 +31,7 @@ def modulated(filter_, frames):
     angle = 2 * np.pi * 60 / filter_.modulator_hz * np.arange(clocks)
     volts = 0.25 * np.sin(angle)[:, None] * [1.0, 1.0, 1.0, -0.6]
     fault = np.zeros(volts.shape, dtype=np.uint8)
-    for first, last, channel, kind in SIGMA_DELTA_FAULTS:
+    for first, last, channel, kind in FAULTS:
         place = slice(first * filter_.decimation + 77, last * filter_.decimation)
         if kind is None:
             volts[place, channel] *= 20
@@ -97,4 +73,4 @@ def test_meter_with_modulators_equals_the_model(part, tmp_path):
     )
     source = write_verilog(tmp_path / "device.v", design)
     simulation = Simulation("verilator", [source], "device", tmp_path / "build")
-    simulation.run("sigma_delta_bench", tmp_path, BLONDEL_VECTORS=str(tmp_path / "vectors.npz"))
+    simulation.run("modulators_bench", tmp_path, BLONDEL_VECTORS=str(tmp_path / "vectors.npz"))
