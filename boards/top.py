@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from amaranth.hdl import Instance, IOPort, Module, ValueLike
@@ -14,10 +14,11 @@ from blondel.hdl.config import MeterConfig
 from blondel.hdl.frontend.ads131m import Ads131m
 from blondel.hdl.frontend.playback import Playback, PlaybackLoad
 from blondel.hdl.frontend.sigma_delta import SigmaDelta, Sinc3
+from blondel.hdl.link.registers import Block
 from blondel.hdl.link.uart import Uart
-from blondel.hdl.meter import Meter
+from blondel.hdl.meter import Meter, Options
 
-__all__ = ["FRONT_ENDS", "Device", "FrontEnd"]
+__all__ = ["FEATURES", "FRONT_ENDS", "READABLE", "Device", "FrontEnd", "options_for"]
 
 #: Line voltage, V peak, at a modulator's full scale; it is specified up to 78 % of that.
 SIGMA_DELTA_V_PEAK = 640.0
@@ -70,6 +71,24 @@ def _sigma_delta_config(config: MeterConfig, clock_hz: float) -> MeterConfig:
     ).config
 
 
+#: What a meter on a board can do without, and what is left then.
+FEATURES = {
+    "registers": "the registers cannot be read",
+    "indicators": "voltage and overrange stay off",
+}
+#: What can be read on a board: all that changes while the meter runs. Nothing can be written, so the rest is known.
+READABLE = tuple(block for block in Block if block not in (Block.PHASE, Block.GAIN))
+
+
+def options_for(board: Board, without: Collection[str]) -> Options:
+    """Return how the core is built for a board, without some of :data:`FEATURES`."""
+    return Options(
+        serial_multiplier=not board.has_dsp,
+        indicators="indicators" not in without,
+        reached=() if "registers" in without else READABLE,
+    )
+
+
 #: All front ends, by name.
 FRONT_ENDS: dict[str, FrontEnd] = {
     "ads131m": FrontEnd(
@@ -110,8 +129,8 @@ def _current_source(lamps: Mapping[IOPort, ValueLike]) -> Instance:
 class Device(wiring.Component):
     """A meter on a board.
 
-    Indicators are those of any element; the no-load indicator is on while no element is loaded. The registers
-    can be read through a UART.
+    Indicators are those of any element; the no-load indicator is on while no element is loaded. The records of
+    :data:`READABLE` can be read through a UART.
 
     Parameters
     ----------
@@ -123,6 +142,8 @@ class Device(wiring.Component):
         Of :data:`FRONT_ENDS`.
     load : PlaybackLoad
         What is played, where the front end plays.
+    without : collection of str
+        Of :data:`FEATURES`: what is left out.
 
     Raises
     ------
@@ -130,11 +151,15 @@ class Device(wiring.Component):
         The front end cannot work at the configuration's sample rate, or with the load.
     """
 
-    def __init__(self, board: Board, config: MeterConfig, front_end: str, load: PlaybackLoad | None = None):
+    def __init__(
+        self, board: Board, config: MeterConfig, front_end: str, load: PlaybackLoad | None = None,
+        without: Collection[str] = (),
+    ):  # fmt: skip
         self._board = board
         self._config = config
         self._front_end = FRONT_ENDS[front_end]
         self._load = load or PlaybackLoad()
+        self._options = options_for(board, without)
         super().__init__({})
 
     def elaborate(self, platform) -> Module:
@@ -143,15 +168,16 @@ class Device(wiring.Component):
         names = self._front_end.signals(config)
         ports = {name: platform.request(f"converter_{name}", 0, dir="-") for name in names}
         m.submodules.front_end = front_end = self._front_end.make(config, board.clock_hz, ports, self._load)
-        m.submodules.meter = meter = Meter(config, serial_multiplier=not board.has_dsp)
+        m.submodules.meter = meter = Meter(config, self._options)
         wiring.connect(m, front_end.o, meter.samples)
 
-        m.submodules.uart = uart = Uart(config, board.clock_hz)
-        wiring.connect(m, uart.registers, meter.registers)
-        wires = platform.request("uart", 0, dir="-")
-        m.submodules.pin_rx = pin_rx = io.Buffer("i", wires.rx)
-        m.submodules.pin_tx = pin_tx = io.Buffer("o", wires.tx)
-        m.d.comb += [uart.rx.eq(pin_rx.i), pin_tx.o.eq(uart.tx)]
+        if self._options.reached:
+            m.submodules.uart = uart = Uart(config, board.clock_hz)
+            wiring.connect(m, uart.registers, meter.registers)
+            wires = platform.request("uart", 0, dir="-")
+            m.submodules.pin_rx = pin_rx = io.Buffer("i", wires.rx)
+            m.submodules.pin_tx = pin_tx = io.Buffer("o", wires.tx)
+            m.d.comb += [uart.rx.eq(pin_rx.i), pin_tx.o.eq(uart.tx)]
 
         level = {name: getattr(meter, name) for name in ("output_10", "output_100", "output_1000", "test", "counter")}
         level |= {name: getattr(meter, name).any() for name in ("queued", "voltage", "reversed", "overrange")}

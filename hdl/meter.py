@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
@@ -18,22 +19,46 @@ from blondel.hdl.metrology.multiplier import Multiplier, SerialMultiplier
 from blondel.hdl.metrology.offset import Offset
 from blondel.hdl.metrology.phase import Phase
 from blondel.hdl.metrology.power import Power
-from blondel.hdl.outputs.indicators import Indicators
+from blondel.hdl.outputs.indicators import Indicators, NoIndicators
 from blondel.hdl.outputs.pulses import PulseOutputs, Queue
 
-__all__ = ["Meter", "frame_clocks"]
+__all__ = ["DEFAULT_OPTIONS", "Meter", "Options", "frame_clocks"]
 
 
-def frame_clocks(config: MeterConfig, *, serial_multiplier: bool = False) -> int:
+@dataclass(frozen=True)
+class Options:
+    """How the core is built. None of these changes what is metered.
+
+    Parameters
+    ----------
+    serial_multiplier : bool
+        Multiply bit by bit: for devices without multiplier blocks, and for as few elements as its clocks allow.
+        Default false.
+    indicators : bool
+        Whether voltage and current are watched; else ``voltage`` and ``overrange`` stay 0. Default true.
+    reached : tuple of Block
+        Blocks that the register port reaches, see :class:`blondel.hdl.link.registers.Registers`. Default: all.
+    """
+
+    serial_multiplier: bool = False
+    indicators: bool = True
+    reached: tuple[Block, ...] = tuple(Block)
+
+
+#: With everything, and a multiplier that takes a clock.
+DEFAULT_OPTIONS = Options()
+
+
+def frame_clocks(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> int:
     """Return the clocks that the core takes for a frame where frames come without a pause.
 
-    A channel's way through the offset and the phase stage, until the gain stage takes it; with the serial multiplier
-    an element's seven products, and four clocks in which no stage asks. At a window's end a few more. The clock has
-    to be at least as many times the sample rate.
+    An element's way from the gain stage to the energy stage, which takes it, but at least the outputs' turns; with the
+    serial multiplier an element's seven products, and the clocks in which no stage asks. At a window's end a few
+    more. The clock has to be at least as many times the sample rate.
     """
-    if serial_multiplier:
-        return config.elements * (7 * SerialMultiplier.latency_of(config) + 4)
-    return config.channels * (Offset.latency + Phase.latency + 2)
+    if options.serial_multiplier:
+        return config.elements * (7 * SerialMultiplier.latency_of(config) + 9)
+    return max(28 * config.elements + 5, PulseOutputs.latency)
 
 
 class Meter(wiring.Component):
@@ -43,8 +68,8 @@ class Meter(wiring.Component):
     ----------
     config : MeterConfig
         What to build.
-    serial_multiplier : bool
-        Multiply bit by bit: for devices without multiplier blocks, and for as few elements as its clocks allow.
+    options : Options
+        How.
 
     Members
     -------
@@ -69,9 +94,9 @@ class Meter(wiring.Component):
         For one clock after each frame, valid or not: all outputs show it.
     """
 
-    def __init__(self, config: MeterConfig, *, serial_multiplier: bool = False):
+    def __init__(self, config: MeterConfig, options: Options = DEFAULT_OPTIONS):
         self._config = config
-        self._multiplier = SerialMultiplier if serial_multiplier else Multiplier
+        self._options = options
         elements = config.elements
         super().__init__(
             {
@@ -98,11 +123,12 @@ class Meter(wiring.Component):
         m.submodules.offset = offset = Offset(config)
         m.submodules.phase = phase = Phase(config)
         m.submodules.gain = gain = Gain(config)
-        m.submodules.indicators = indicators = Indicators(config)
+        make_indicators = Indicators if self._options.indicators else NoIndicators
+        m.submodules.indicators = indicators = make_indicators(config)
         m.submodules.power = power = Power(config)
         m.submodules.energy = energy = Energy(config)
         m.submodules.pulses = pulses = PulseOutputs(config)
-        m.submodules.register_port = register_port = Registers(config)
+        m.submodules.register_port = register_port = Registers(config, self._options.reached)
         m.submodules.status = status = Status(config)
 
         wiring.connect(m, wiring.flipped(self.samples), frame_input.i)
@@ -110,8 +136,9 @@ class Meter(wiring.Component):
         for upstream, downstream in itertools.pairwise(pipeline):
             wiring.connect(m, upstream.o, downstream.i)
 
-        multiplying = (phase, gain, indicators, power)
-        m.submodules.multiplier = multiplier = self._multiplier(config, len(multiplying))
+        multiplying = [stage for stage in pipeline if "multiplier" in stage.signature.members]
+        make_multiplier = SerialMultiplier if self._options.serial_multiplier else Multiplier
+        m.submodules.multiplier = multiplier = make_multiplier(config, len(multiplying))
         for stage, request in zip(multiplying, multiplier.requests, strict=True):
             wiring.connect(m, stage.multiplier, request)
 

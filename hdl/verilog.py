@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.link.registers import Block, RegisterSignature, index_bits
-from blondel.hdl.meter import Meter, frame_clocks
+from blondel.hdl.meter import DEFAULT_OPTIONS, Meter, Options, frame_clocks
 
 __all__ = ["MODULE_NAME", "Core", "convert", "instantiation_template", "use_builtin_yosys"]
 
@@ -37,7 +37,7 @@ class Core(wiring.Component):
     Parameters
     ----------
     config : MeterConfig
-    serial_multiplier : bool
+    options : Options
         As for :class:`blondel.hdl.meter.Meter`.
 
     Members
@@ -45,14 +45,14 @@ class Core(wiring.Component):
     See :func:`ports`, which describes each.
     """
 
-    def __init__(self, config: MeterConfig, *, serial_multiplier: bool = False):
+    def __init__(self, config: MeterConfig, options: Options = DEFAULT_OPTIONS):
         self._config = config
-        self._serial_multiplier = serial_multiplier
+        self._options = options
         super().__init__({name: flow(width) for name, flow, width, _ in ports(config)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.meter = meter = Meter(self._config, serial_multiplier=self._serial_multiplier)
+        m.submodules.meter = meter = Meter(self._config, self._options)
         bus, samples = meter.registers, meter.samples
         inner = {
             "sample_valid": samples.valid,
@@ -105,10 +105,10 @@ def instantiation_template(config: MeterConfig) -> str:
     return "\n".join([f"{MODULE_NAME} meter (", *lines, ");"])
 
 
-def _header(config: MeterConfig, serial_multiplier: bool) -> str:
+def _header(config: MeterConfig, options: Options) -> str:
     kind = f"model {config.model}" if config.model else "custom"
     elements = "1 element" if config.elements == 1 else f"{config.elements} elements"
-    clocks = frame_clocks(config, serial_multiplier=serial_multiplier)
+    clocks = frame_clocks(config, options)
     rows = [("clk", "input", 1, "clock"), ("rst", "input", 1, "synchronous reset, active high")]
     rows += [(name, "input" if flow is In else "output", width, what) for name, flow, width, what in ports(config)]
     lsb = float(config.product_wh)
@@ -150,13 +150,13 @@ def _header(config: MeterConfig, serial_multiplier: bool) -> str:
     return textwrap.indent("\n".join(text), "// ", lambda line: True).replace("// \n", "//\n")
 
 
-def convert(config: MeterConfig, *, serial_multiplier: bool = False) -> str:
+def convert(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> str:
     """Generate the core as Verilog.
 
     Parameters
     ----------
     config : MeterConfig
-    serial_multiplier : bool
+    options : Options
         As for :class:`blondel.hdl.meter.Meter`.
 
     Returns
@@ -166,7 +166,7 @@ def convert(config: MeterConfig, *, serial_multiplier: bool = False) -> str:
         then the modules, of which :data:`MODULE_NAME` is the top.
     """
     use_builtin_yosys()
-    core = Core(config, serial_multiplier=serial_multiplier)
+    core = Core(config, options)
     body = verilog.convert(core, name=MODULE_NAME, emit_src=False, strip_internal_attrs=True)
     off, on = ("\n".join(f"/* verilator lint_{way} {name} */" for name in _LINT) for way in ("off", "on"))
-    return f"{_header(config, serial_multiplier)}\n\n{off}\n{body}{on}\n"
+    return f"{_header(config, options)}\n\n{off}\n{body}{on}\n"

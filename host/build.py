@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,17 +25,17 @@ from amaranth.hdl import UnusedElaboratable
 from amaranth.sim import Simulator
 
 from blondel.boards.board import Board
-from blondel.boards.top import FRONT_ENDS, Device
+from blondel.boards.top import FRONT_ENDS, Device, options_for
 from blondel.hdl.config import ConfigError, MeterConfig
 from blondel.hdl.frontend.playback import PlaybackLoad, PlaybackTables
-from blondel.hdl.meter import Meter
+from blondel.hdl.meter import Meter, Options
 from blondel.hdl.verilog import use_builtin_yosys
 from blondel.host.files import OutputError, write_whole
 from blondel.host.words import count
 
 __all__ = [
-    "TOOLCHAINS", "BuildError", "BuildReport", "NotBuilt", "TimingError", "bitstream_path", "build", "program",
-    "synthesis_settings",
+    "TOOLCHAINS", "BuildError", "BuildReport", "NotBuilt", "TimingError", "TooLarge", "bitstream_path", "build",
+    "program", "synthesis_settings",
 ]  # fmt: skip
 
 #: Programs for synthesis, place and route, and packing, by toolchain.
@@ -53,6 +53,22 @@ COUNTED_FRAMES = 8
 
 class NotBuilt(Exception):
     """What is asked for cannot be built, or cannot be built here; the message is one line."""
+
+
+class TooLarge(NotBuilt):
+    """The FPGA is too small.
+
+    Parameters
+    ----------
+    message : str
+        One line.
+    used : mapping of str to tuple of int
+        What is needed, of what there is, by kind: ``LC``, ``RAM``, ``DSP``.
+    """
+
+    def __init__(self, message: str, used: Mapping[str, tuple[int, int]]):
+        super().__init__(message)
+        self.used = used
 
 
 class BuildError(Exception):
@@ -197,9 +213,9 @@ def _environment(toolchain: str) -> dict[str, str]:
     return environment
 
 
-def frame_clocks(config: MeterConfig, *, serial_multiplier: bool) -> int:
+def frame_clocks(config: MeterConfig, options: Options) -> int:
     """Return the clocks that the core takes for a frame, counted in a simulation that never waits for samples."""
-    meter = Meter(config, serial_multiplier=serial_multiplier)
+    meter = Meter(config, options)
     ends = []
     frames = 2 * COUNTED_FRAMES
 
@@ -297,9 +313,10 @@ def _failure(folder: Path, config: MeterConfig, board: Board, front_end: str) ->
         f"{used[kind][0]} {name} of {used[kind][1]}" for kind, name in names.items() if kind in used and any(used[kind])
     ]
     if any(needed > total for needed, total in used.values()):
-        return NotBuilt(
+        return TooLarge(
             f"{config.model} with the front end {front_end} does not fit {board.name} ({board.device}): "
-            f"it needs {', '.join(needs)}"
+            f"it needs {', '.join(needs)} (--without and --bits make it smaller)",
+            used,
         )
     said = [line for name in ("output", "meter.tim", "meter.rpt") for line in _log(folder, name).splitlines()]
     if any(os.strerror(errno.ENOSPC) in line for line in said):
@@ -318,7 +335,9 @@ def synthesis_settings(board: Board) -> dict[str, str]:
     return {"synth_opts": "-dsp" if board.has_dsp else "", "script_after_read": NO_COLLISIONS}
 
 
-def _plan(config: MeterConfig, board: Board, front_end: str, load: PlaybackLoad | None) -> BuildPlan:
+def _plan(
+    config: MeterConfig, board: Board, front_end: str, load: PlaybackLoad | None, without: Collection[str]
+) -> BuildPlan:
     """Generate everything that the tools read, and the script that runs them."""
     use_builtin_yosys()
     platform = board.make_platform(front_end, FRONT_ENDS[front_end].signals(config))
@@ -327,7 +346,8 @@ def _plan(config: MeterConfig, board: Board, front_end: str, load: PlaybackLoad 
         warnings.simplefilter("ignore", UnusedElaboratable)
         try:
             return platform.prepare(
-                Device(board, config, front_end, load), "meter", debug_verilog=True, **synthesis_settings(board),
+                Device(board, config, front_end, load, without), "meter", debug_verilog=True,
+                **synthesis_settings(board),
                 nextpnr_opts="--seed 1 --timing-allow-fail --report report.json",
             )  # fmt: skip
         except ConfigError as error:
@@ -343,6 +363,7 @@ def build(
     directory: Path,
     *,
     load: PlaybackLoad | None = None,
+    without: Collection[str] = (),
     toolchain: str = "pypi",
     progress: Callable[[str], object] = lambda step: None,
 ) -> BuildReport:
@@ -361,6 +382,8 @@ def build(
         route (``.log``); made where it is not there. All four are removed first.
     load : PlaybackLoad
         What is played, where the front end plays.
+    without : collection of str
+        Of :data:`blondel.boards.top.FEATURES`: what is left out.
     toolchain : str
         Of :data:`TOOLCHAINS`.
     progress : callable(str)
@@ -390,7 +413,7 @@ def build(
     with workplace:
         folder = Path(workplace.name)
         progress("generating")
-        plan = _plan(config, board, front_end, load)
+        plan = _plan(config, board, front_end, load, without)
         with _writing(directory):
             plan.extract(folder)
             failed = _run(folder, environment, progress)
@@ -422,7 +445,7 @@ def build(
         timing_met=fmax >= clock_mhz,
         bitstream=str(target) if fmax >= clock_mhz else None,
         seconds=0.0,
-        frame_clocks=frame_clocks(config, serial_multiplier=not board.has_dsp),
+        frame_clocks=frame_clocks(config, options_for(board, without)),
         frame_clocks_available=int(board.clock_hz / config.sample_rate_hz),
         pulse_s=_pulse_s(config, load) if front_end == "playback" else None,
         calibrated=bool(config.calibration),

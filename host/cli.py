@@ -183,6 +183,14 @@ def _front_end(text: str) -> str:
     return text
 
 
+@_argument
+def _feature(text: str) -> str:
+    from blondel.boards.top import FEATURES
+
+    _one_of("feature", FEATURES, text)
+    return text
+
+
 def _one_of(kind: str, table: dict[str, T], text: str) -> T:
     if text not in table:
         raise ValueError(f"there is no {kind} {text!r}; there are: {', '.join(table)}")
@@ -296,9 +304,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--amps", metavar="A", type=_argument(_number), help="rms, of each element; default 10")
     command.add_argument("--pf", metavar="PF", type=_power_factor, help="power factor: 1 (default), 0.5lag, 0.866lead")
     command.add_argument(
+        "--without", metavar="FEATURE", type=_feature, action="append", default=[],
+        help="registers, indicators: what to leave out where the FPGA is small; may be given again",
+    )  # fmt: skip
+    command.add_argument(
         "--toolchain", choices=("pypi", "native"), default="pypi",
         help="the tools that came from PyPI (default), or yosys, nextpnr-ice40 and icepack on PATH",
     )  # fmt: skip
+    _add_bits(command)
     _add_calibration(command)
     command.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -345,6 +358,7 @@ def _calibrated(args: argparse.Namespace, config: MeterConfig) -> MeterConfig:
 
 
 def _verilog(args: argparse.Namespace) -> int:
+    from blondel.hdl.meter import Options
     from blondel.hdl.verilog import convert
 
     config = MeterConfig.for_model(
@@ -353,7 +367,7 @@ def _verilog(args: argparse.Namespace) -> int:
     config = _calibrated(args, config)
     if args.output is not None:
         check_writable(args.output)
-    text = convert(config, serial_multiplier=args.multiplier == "serial")
+    text = convert(config, Options(serial_multiplier=args.multiplier == "serial"))
     if args.output is None:
         print(text, end="")
         return OK
@@ -393,12 +407,13 @@ def _build(args: argparse.Namespace) -> int:
             raise InputError("--calibration corrects a converter; the front end playback has none")
     elif given:
         raise InputError(f"{given[0]} is what is played; the front end {args.frontend} plays nothing")
-    config = _calibrated(args, MeterConfig.for_model(args.model, args.line))
+    config = _calibrated(args, MeterConfig.for_model(args.model, args.line, sample_bits=args.bits))
     with _steps() as progress:
         try:
             result = build(
-                config, args.board, args.frontend, args.output, load=load, toolchain=args.toolchain, progress=progress
-            )
+                config, args.board, args.frontend, args.output, load=load, without=args.without,
+                toolchain=args.toolchain, progress=progress,
+            )  # fmt: skip
             failure = None
         except NotBuilt as error:
             raise InputError(str(error)) from None

@@ -13,7 +13,7 @@ from vectors import BUSY, busy_frames
 
 from blondel.hdl.config import LINES, MeterConfig
 from blondel.hdl.link.registers import Block
-from blondel.hdl.meter import frame_clocks
+from blondel.hdl.meter import Options, frame_clocks
 from blondel.hdl.model_number import ModelNumber
 from blondel.sim.afe.adc import IdealAdc
 from blondel.sim.engine import Events, Record, State, output_names
@@ -212,20 +212,36 @@ def test_what_is_below_the_starting_load_is_not_metered():
 @pytest.mark.parametrize("elements", [1, 2])
 def test_the_serial_multiplier_makes_the_same_meter(elements):
     config = BUSY.with_changes(elements=elements, calibration=BUSY.calibration[: 2 * elements])
-    golden, rtl = GoldenMeter(config), RtlMeter(config, serial_multiplier=True)
+    golden, rtl = GoldenMeter(config), RtlMeter(config, Options(serial_multiplier=True))
     frames, ok = busy_frames(config)
     assert rtl.next(frames, ok) == golden.next(frames, ok)
     assert rtl.state() == golden.state()
 
 
+def test_without_indicators_all_else_is_the_same():
+    frames, ok = busy_frames(BUSY, frames=2500)
+    golden, rtl = GoldenMeter(BUSY), RtlMeter(BUSY, Options(indicators=False, reached=(Block.ENERGY,)))
+    expected, shown = golden.next(frames, ok), rtl.next(frames, ok)
+    names = np.array(output_names(BUSY))
+    watched = np.char.startswith(names[expected.output], ("voltage",)) | np.char.startswith(
+        names[expected.output], ("overrange",)
+    )
+    assert watched.any()
+    for column in ("frame", "output", "level"):
+        np.testing.assert_array_equal(getattr(shown, column), getattr(expected, column)[~watched])
+    energy = [rtl.read_record(Block.ENERGY, index) for index in range(BUSY.elements * Record.COUNT)]
+    np.testing.assert_array_equal(np.array(energy), golden.state().energy[: BUSY.elements].reshape(-1, 2))
+
+
 @pytest.mark.parametrize("serial_multiplier", [False, True], ids=["", "serial multiplier"])
 def test_a_frame_takes_the_clocks_that_the_core_says(serial_multiplier):
+    options = Options(serial_multiplier=serial_multiplier)
     frames, _ = busy_frames(BUSY, 1000)
-    rtl = RtlMeter(BUSY, serial_multiplier=serial_multiplier)
+    rtl = RtlMeter(BUSY, options)
     before = rtl.clocks
     rtl.next(frames)
     # Beside them, the first frame's way through the pipeline, and a few clocks at each window's end.
-    assert 0 <= rtl.clocks - before - len(frames) * frame_clocks(BUSY, serial_multiplier=serial_multiplier) < 200
+    assert 0 <= rtl.clocks - before - len(frames) * frame_clocks(BUSY, options) < 200
 
 
 def test_shapes_are_checked():

@@ -12,7 +12,7 @@ from blondel.hdl.fixed import Rounding, shift_right
 from blondel.hdl.items import channel_item, watched_item
 from blondel.hdl.metrology.multiplier import Multiplier, MultiplierSignature
 
-__all__ = ["Indicators"]
+__all__ = ["Indicators", "NoIndicators"]
 
 
 class Indicators(wiring.Component):
@@ -148,4 +148,37 @@ class Indicators(wiring.Component):
                         ]
         with m.If(self.clear):
             m.d.sync += self.overrange.eq(0)
+        return m
+
+
+class NoIndicators(wiring.Component):
+    """Let samples pass in place of :class:`Indicators`, with both indicators off.
+
+    Parameters
+    ----------
+    config : MeterConfig
+
+    Members
+    -------
+    i : In(stream of channel_item(path_bits))
+    o : Out(stream of watched_item)
+        The same samples, in the same clock.
+    clear : In(1)
+        Does nothing.
+    """
+
+    def __init__(self, config: MeterConfig):
+        super().__init__(
+            {
+                "i": In(stream.Signature(channel_item(config, config.path_bits))),
+                "o": Out(stream.Signature(watched_item(config))),
+                "clear": In(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.d.comb += [self.o.valid.eq(self.i.valid), self.i.ready.eq(self.o.ready)]
+        for name in ("channel", "ok", "window", "data"):
+            m.d.comb += getattr(self.o.payload, name).eq(getattr(self.i.payload, name))
         return m

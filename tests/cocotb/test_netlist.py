@@ -15,6 +15,7 @@ from vectors import BUSY, write_vectors
 
 from blondel.boards import BOARDS
 from blondel.boards.board import Board
+from blondel.hdl.meter import Options
 from blondel.hdl.verilog import MODULE_NAME, Core, instantiation_template, ports, use_builtin_yosys
 from blondel.host.build import synthesis_settings
 
@@ -27,7 +28,8 @@ def synthesize(board: Board, folder: Path) -> Path:
     """Synthesize the core as ``blondel build`` does it for a board, and return the netlist."""
     use_builtin_yosys()
     settings = synthesis_settings(board)
-    (folder / "core.il").write_text(rtlil.convert(Core(BUSY), name=MODULE_NAME, emit_src=False))
+    core = Core(BUSY, Options(serial_multiplier=not board.has_dsp))
+    (folder / "core.il").write_text(rtlil.convert(core, name=MODULE_NAME, emit_src=False))
     script = [
         "read_rtlil core.il",
         settings["script_after_read"],

@@ -127,7 +127,8 @@ def pulse_properties(config, module=pulses, *, search=None) -> wiring.Component:
                 m.d.sync += done.bit_select(queue, 1).eq(1)
             lemma(queue <= Queue.COUNTER)
             lemma(queue == Queue.OUTPUT_10, where=span(Step.EIGHTY, Step.SHOW))
-            lemma(~access | write_before & (step >= Step.KEEP_TIMER), where=~at(Step.BLOCKED, Step.ARRIVE, Step.IDLE))
+            lemma(~access | write_before, where=~idle)
+            lemma(~access | (step >= Step.KEEP_TIMER), where=~at(Step.BLOCKED, Step.ARRIVE, Step.IDLE))
             lemma(valid_before & ~ready_before & (index_before == queue), where=access & ~idle)
             lemma(idle & access & valid_before & (index_before == queue), where=records.ready)
             lemma(valid_before & (index_before == queue), where=idle & access)
@@ -355,7 +356,7 @@ BROKEN = {
     "Output 100 out of step": (PRESET, "Word.FORTY: (40,)", "Word.FORTY: (50,)"),
     "Output 1000 out of step": (PRESET, "Word.HUNDRED: (100,)", "Word.HUNDRED: (101,)"),
     "a half pulse skipped": (PRESET, "Word.MODULUS: (HALF_PULSES,", "Word.MODULUS: (HALF_PULSES - 1,"),
-    "reading presets": (PRESET, "preset.eq(access & records.write)", "preset.eq(access)"),
+    "reading presets": (PRESET, "with m.If(records.write):", "with m.If(records.valid):"),
     "a preset is a frame": (PRESET, "self.frame.eq(~access)", "self.frame.eq(1)"),
     "pulse not counted": (COUNTER, "carry.eq(edge & ~driven)", "carry.eq(0)"),
     "pulse a frame long": (COUNTER_AGAIN, "on - 1, gap - 1", "on, gap - 1"),
