@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 from energy_scales import EnergyScales
+from harness import PoisonedMemory, rng, run_stage, valid_never_waits_for_ready
 from harness import read_record as read_words
-from harness import rng, run_stage, valid_never_waits_for_ready
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -509,3 +509,9 @@ def test_chunks_join_to_the_whole():
     for k in (0, 1):
         np.testing.assert_array_equal(np.concatenate([part[k] for part in parts]), whole[k])
     np.testing.assert_array_equal(twin.records, records)
+
+
+def test_nothing_is_used_that_is_read_while_it_is_written(monkeypatch):
+    monkeypatch.setattr("blondel.hdl.metrology.energy.Memory", PoisonedMemory)
+    products, ok, window = stimulus(DUAL, 100, "collisions")
+    run_both(DUAL, products[ok], window[ok])

@@ -8,7 +8,15 @@ import math
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from harness import WithMultiplier, channel_items, channel_rows, rng, run_stage, valid_never_waits_for_ready
+from harness import (
+    PoisonedMemory,
+    WithMultiplier,
+    channel_items,
+    channel_rows,
+    rng,
+    run_stage,
+    valid_never_waits_for_ready,
+)
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.outputs.indicators import Indicators
@@ -225,3 +233,12 @@ def test_frames_beyond_the_least_window_do_not_count():
     np.testing.assert_array_equal(status, expected)
     assert status[: frames - 1].max() == 0
     assert status[-1, 0] == 1
+
+
+def test_nothing_is_used_that_is_read_while_it_is_written(monkeypatch):
+    monkeypatch.setattr("blondel.hdl.outputs.indicators.Memory", PoisonedMemory)
+    samples, ok, window, late, clip = stimulus(SHORT, 400, "collisions")
+    expected = GoldenIndicators(SHORT).process(samples[ok], window[ok], late[ok], clip[ok])
+    for throttle in (None, rng("throttle")):
+        _, status = run_hardware(SHORT, samples, ok, window, late, clip, throttle=throttle)
+        np.testing.assert_array_equal(status, expected)

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from harness import channel_items, channel_rows, rng, run_stage, valid_never_waits_for_ready
+from harness import PoisonedMemory, channel_items, channel_rows, rng, run_stage, valid_never_waits_for_ready
 
 from blondel.hdl.config import TRACKING_SHIFT, ChannelCalibration, MeterConfig
 from blondel.hdl.metrology.offset import Offset
@@ -152,3 +152,13 @@ def test_a_sum_of_extremes_fits():
     window[config.window_frames_most - 1 :: config.window_frames_most] = True
     run = run_stage(config, Offset(config), channel_items(samples, window=window))
     np.testing.assert_array_equal(channel_rows(run.items, config), GoldenOffset(config).process(samples, window))
+
+
+def test_nothing_is_used_that_is_read_while_it_is_written(monkeypatch):
+    monkeypatch.setattr("blondel.hdl.metrology.offset.Memory", PoisonedMemory)
+    samples, ok, window = stimulus(SHORT, 80, "collisions")
+    items = channel_items(samples, ok=ok, window=window)
+    expected = GoldenOffset(SHORT).process(samples[ok], window[ok])
+    for throttle in (None, rng("throttle")):
+        run = run_stage(SHORT, Offset(SHORT), items, throttle=throttle)
+        np.testing.assert_array_equal(channel_rows(run.items, SHORT), expected)

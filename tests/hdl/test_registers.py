@@ -7,6 +7,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
+from harness import PoisonedMemory
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.link.record import RecordSignature
@@ -106,6 +107,12 @@ def test_a_record_goes_in_and_comes_out(value):
         assert [(await access(Block.OFFSET, 2, word))[0] for word in range(4)] == [0, 0, 0, 0]
 
     simulate(bench)
+
+
+def test_nothing_is_used_that_is_read_while_it_is_written(monkeypatch):
+    for module in ("blondel.hdl.link.registers", "blondel.hdl.metrology.offset"):
+        monkeypatch.setattr(f"{module}.Memory", PoisonedMemory)
+    test_a_record_goes_in_and_comes_out(0x1_2345_6789)
 
 
 def test_latency():
