@@ -279,13 +279,15 @@ class Ads131m(wiring.Component):
 
         # Ticks of the reset, then instants since the initialization.
         count = Signal(range(max(self._reset_ticks, self._settle_ticks) + 1))
-        settled, done, restarts = Signal(), Signal(), Signal()
+        settled, told, done, restarts = Signal(), Signal(), Signal(), Signal()
         good = Signal()
         m.d.comb += [
             settled.eq(count == self._settle_ticks),
             self.running.eq(run & settled),
-            restarts.eq(Mux(run, settled & (tick | (done & ~good)), done & ~good)),
+            # The first STATUS still tells that the registers were written; every later one has to be good.
+            restarts.eq((done & ~good & (~run | told)) | (run & settled & tick)),
         ]
+        m.d.sync += told.eq(run & (told | done))
         with m.If(Mux(run, ~settled & (tick | done), tick)):
             m.d.sync += count.eq(count + 1)
         with m.If(restarts | (~resetting & ~run)):

@@ -25,8 +25,7 @@ def with_ads131m(tmp_path_factory):
     [
         "every_bit_of_dout", "every_bit_of_din", "data_ready", "data_ready_in_doubt", "configuration",
         "damaged_initialization", "trouble_that_stays", "anything_at_any_time",
-        # STATUS is not looked at before the filter has settled, and reading it clears what it had to tell.
-        pytest.param("configuration_while_settling", marks=pytest.mark.xfail(strict=True, reason="metered as it is")),
+        "configuration_while_settling",
     ],
 )  # fmt: skip
 def test_no_fault_of_the_converter_is_metered(with_ads131m, faults, tmp_path):
