@@ -124,7 +124,7 @@ class Registers(wiring.Component):
         next clock. Another word that is read takes 1, word 3 that is written 3, another that is written none.
     """
 
-    latency = 1 + 2 * _WORDS + 2
+    latency = 1 + 2 * _WORDS + 1
 
     def __init__(self, config: MeterConfig, blocks: Collection[Block] = tuple(Block)):
         self._index_bits = index_bits(config)
@@ -198,12 +198,9 @@ class Registers(wiring.Component):
                 m.d.comb += asking.eq(1)
                 with m.If(answered):
                     m.d.sync += place.eq(place + 1)
-                    with m.If(port.write):
+                    # Word 0 is read in this clock, long after it was written.
+                    with m.If(port.write | place.all()):
                         m.next = "READY"
-                    with m.Elif(place.all()):
-                        m.next = "READ"
-            with m.State("READ"):
-                m.next = "READY"
             with m.State("READY"):
                 m.d.comb += port.ready.eq(1)
                 with m.If(~port.valid):
