@@ -42,10 +42,10 @@ def plan():
     """Return a function that generates each design once."""
     generate, known = build_module._plan, {}
 
-    def plan(config, board, front_end, load):
-        key = (config, board.name, front_end, load)
+    def plan(config, board, front_end, load, without):
+        key = (config, board.name, front_end, load, tuple(without))
         if key not in known:
-            known[key] = generate(config, board, front_end, load)
+            known[key] = generate(config, board, front_end, load, without)
         return known[key]
 
     return plan
@@ -59,7 +59,7 @@ def tools(tmp_path, monkeypatch, plan):
     for variable in ("YOSYS", "NEXTPNR_ICE40", "ICEPACK"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(build_module, "frame_clocks", lambda config, **kind: 15)
+    monkeypatch.setattr(build_module, "frame_clocks", lambda config, options: 15)
     monkeypatch.setattr(build_module, "_plan", plan)
 
     def change(fmax=20.0, route="", pack=f"printf '{WHOLE}' > meter.bin"):
@@ -110,7 +110,7 @@ def test_a_bitstream_is_built(capsys, tmp_path):
     assert "\nmodule meter(" in (tmp_path / "out" / f"{STEM}.v").read_text()
     text = (tmp_path / "out" / f"{STEM}.txt").read_text()
     assert f"logic cells   {report['lc']} of 5280" in text
-    assert "frame         22 clocks of 1500" in text
+    assert "frame         38 clocks of 1500" in text
     # 10 Wh at 100 A, 120 V, 0.5.
     assert "a pulse every 6 s" in text
 
@@ -145,7 +145,7 @@ def test_tools_that_compile_themselves_are_told(tmp_path, tools):
 
 def test_the_measured_overrides_are_applied():
     for name in ("icebreaker", "hx8k-b-evn"):
-        plan = build_module._plan(MeterConfig.for_model("MSNCT-1SC"), BOARDS[name], "playback", None)
+        plan = build_module._plan(MeterConfig.for_model("MSNCT-1SC"), BOARDS[name], "playback", None, ())
         synthesis = plan.files["meter.ys"]
         assert "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2" in synthesis
         assert ("synth_ice40 -dsp" in synthesis) == (name == "icebreaker")
@@ -256,7 +256,7 @@ def test_interrupted_tools_are_stopped(tmp_path, tools):
 
 
 def test_too_few_clocks_are_said(capsys, tmp_path, tools, monkeypatch):
-    monkeypatch.setattr(build_module, "frame_clocks", lambda config, **kind: 1501)
+    monkeypatch.setattr(build_module, "frame_clocks", lambda config, options: 1501)
     err = refused(capsys, "build", *PLAYBACK, "-o", tmp_path / "out", "--toolchain", "native")
     assert "icebreaker has 1500 clocks for a frame at 8000 Hz; MSNCT-1SC takes 1501" in err
     assert built(tmp_path) == [f"{STEM}.log"]

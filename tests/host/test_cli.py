@@ -62,8 +62,8 @@ def test_verilog_is_a_whole_file(capsys, tmp_path):
     assert os.listdir(tmp_path) == ["meter.v"]
     assert run(capsys, "verilog", "MSNCT-1SC", "--bits", 16)[1] == text
     serial = run(capsys, "verilog", "MSNCT-1SC", "--bits", 16, "--multiplier", "serial")[1]
-    assert "A frame takes 22 clocks" in text
-    assert f"A frame takes {7 * (26 + 2) + 4} clocks" in serial
+    assert "A frame takes 38 clocks" in text
+    assert f"A frame takes {7 * (26 + 2) + 9} clocks" in serial
 
 
 # ---- run -------------------------------------------------------------------------------------------
