@@ -77,7 +77,7 @@ def ports(config: MeterConfig) -> list[tuple[str, wiring.Flow, int, str]]:
         ("sample_ok", In, 1, "0: the sample is bad, its whole frame is counted as lost and not metered"),
         ("sample_last", In, 1, "the last sample of a frame"),
         ("sample_ready", Out, 1, "the sample is taken at this clock edge; 0 with sample_last while a frame waits"),
-        ("register_valid", In, 1, "an access; keep it and the next three until register_ready, then lower it for a clock"),
+        ("register_valid", In, 1, "an access; keep it and the next three until register_ready; then low for a clock"),
         ("register_address", In, index_bits(config) + 5, "block, record, word: see the table below"),
         ("register_write", In, 1, "1: write, 0: read"),
         ("register_wdata", In, 32, "what to write"),
