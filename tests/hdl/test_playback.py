@@ -146,11 +146,13 @@ def test_core_meters_what_is_played():
         for _ in range(frames):
             await ctx.tick().until(meter.frame)
         port = meter.registers
-        ctx.set(port.valid, 1)
         for word in (0, 1):
             ctx.set(port.address, register_address(config, Block.ENERGY, 4 + Record.PENDING, word))
+            ctx.set(port.valid, 1)
             (value,) = await ctx.tick().sample(port.rdata).until(port.ready)
             read.append(value)
+            ctx.set(port.valid, 0)
+            await ctx.tick()
 
     sim = Simulator(m)
     sim.add_clock(1e-6)
