@@ -15,7 +15,7 @@ from harness import rng
 from blondel.hdl.config import ConfigError, MeterConfig
 from blondel.hdl.frontend.playback import DIVISOR_MAX, Playback, PlaybackLoad, PlaybackTables
 from blondel.hdl.link.registers import Block, register_address
-from blondel.hdl.meter import Meter
+from blondel.hdl.meter import Meter, frame_clocks
 from blondel.sim.engine import Record
 from blondel.sim.golden.meter import GoldenMeter
 from blondel.sim.golden.playback import Playback as GoldenPlayback
@@ -134,8 +134,9 @@ def test_meter_registers_what_is_played():
 
 
 def test_core_meters_what_is_played():
-    """The core behind its front end, against both golden twins, with just the clocks that it needs."""
-    config, frames, clocks = DUAL.with_changes(sample_rate_hz=8000), 100, 40
+    """The core behind its front end, against both golden twins, with time to read between two frames."""
+    config, frames = DUAL.with_changes(sample_rate_hz=8000), 100
+    clocks = 2 * frame_clocks(config)
     m = Module()
     m.submodules.playback = playback = Playback(config, clocks * config.sample_rate_hz, LEADING)
     m.submodules.meter = meter = Meter(config)
