@@ -9,7 +9,7 @@ import enum
 
 from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed
 
-__all__ = ["Overflow", "Rounding", "clog2", "resize", "shift_right", "signed_width"]
+__all__ = ["Overflow", "Rounding", "clog2", "resize", "rounds_up", "shift_right", "signed_width"]
 
 
 class Rounding(enum.Enum):
@@ -64,11 +64,28 @@ def shift_right(value: Value, shift: int, rounding: Rounding) -> Value:
     floor = value[shift:].as_signed()
     if shift == 0 or rounding is Rounding.TRUNC:
         return floor
+    # Cat makes the carry an unsigned bit beside a zero sign bit, so that the sum stays signed.
+    return floor + Cat(rounds_up(value, shift), Const(0, 1)).as_signed()
+
+
+def rounds_up(value: Value, shift: int) -> Value:
+    """Tell whether ``HALF_EVEN`` of ``value`` / ``2**shift`` is one above ``TRUNC``: the carry of an adder that rounds.
+
+    Parameters
+    ----------
+    value : Value, signed(n)
+        The dividend.
+    shift : int
+        Fraction bits to remove, 1 to n - 1.
+
+    Returns
+    -------
+    Value, 1 bit
+        Combinational.
+    """
     half = value[shift - 1]
     # A tie is a remainder of exactly one half: then only an odd quotient goes up.
-    up = half & (value[: shift - 1].any() | value[shift]) if shift > 1 else half & value[shift]
-    # Cat makes the carry an unsigned bit beside a zero sign bit, so that the sum stays signed.
-    return floor + Cat(up, Const(0, 1)).as_signed()
+    return half & (value[: shift - 1].any() | value[shift]) if shift > 1 else half & value[shift]
 
 
 def resize(value: Value, width: int, overflow: Overflow) -> tuple[Value, Value]:

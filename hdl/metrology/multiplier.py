@@ -111,24 +111,14 @@ class Multiplier(wiring.Component):
         return m
 
 
-class SerialMultiplier(wiring.Component):
+class SerialMultiplier(Multiplier):
     """One multiplier, one bit of ``b`` a clock, shared by several stages: for devices without multiplier blocks.
 
     In a request's first clock its stage is chosen, in the second ``b`` is taken; then each clock takes a
     bit of ``b``, the lowest first, adds ``a`` or nothing, and shifts. ``a`` is used where the stage has
     it, so ``ready`` comes with the last bit, and ``done`` right after it. Where several ask when a product
-    is done, the last of them is served first, as by :class:`Multiplier`; the products are the same.
-
-    Parameters
-    ----------
-    config : MeterConfig
-        Gives the widths.
-    requesters : int
-        Number of stages, up to 4.
-
-    Members
-    -------
-    requests : In(MultiplierSignature) × requesters
+    is done, the last of them is served first. Parameters, members and products are those of
+    :class:`Multiplier`.
 
     Attributes
     ----------
@@ -137,9 +127,8 @@ class SerialMultiplier(wiring.Component):
     """
 
     def __init__(self, config: MeterConfig, requesters: int):
-        self._config = config
+        super().__init__(config, requesters)
         self.latency = self.latency_of(config)
-        super().__init__({"requests": In(MultiplierSignature(config)).array(requesters)})
 
     @staticmethod
     def latency_of(config: MeterConfig) -> int:

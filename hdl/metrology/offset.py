@@ -10,6 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from blondel.hdl.config import ACQUIRED_WINDOWS, TRACKING_SHIFT, MeterConfig
+from blondel.hdl.fixed import rounds_up
 from blondel.hdl.items import channel_item
 from blondel.hdl.link.record import RecordSignature
 
@@ -99,8 +100,7 @@ class Offset(wiring.Component):
         in_range = ~top.any() | top.all()
 
         # item + round(correction), half_even, in one adder: its carry rounds up.
-        whole, part = read.data[config.window_log2 : config.offset_bits], read.data[: config.window_log2]
-        up = part[-1] & (part[:-1].any() | whole[0])
+        whole, up = read.data[config.window_log2 : config.offset_bits], rounds_up(read.data, config.window_log2)
         corrected = Cat(Const(1, 1), item.data).as_signed() + Cat(up, whole).as_signed()
 
         m.d.comb += [

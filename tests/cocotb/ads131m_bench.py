@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import cocotb
@@ -264,6 +265,19 @@ def device_test(bench):
     return cocotb.test(name=bench.__name__)(test)
 
 
+def after_frames(number, fault):
+    """Return what makes a fault after that many frames, the next one being the first, and tells when it has."""
+    left = [number]
+
+    def after_frame():
+        left[0] -= 1
+        if not left[0]:
+            fault()
+        return not left[0]
+
+    return after_frame
+
+
 async def one_loss(device):
     """Wait for the loss that a fault must make, and for its end."""
     await device.lost()
@@ -361,16 +375,8 @@ async def damaged_initialization(device):
         for way in ("dout", "din"):
             device.chip.reset()
             place = random.randrange(FRAME_BITS if way == "dout" else COMMAND_BITS)
-            left = [frame]
-
-            def damage(left=left, way=way, place=place):
-                left[0] -= 1
-                if left[0]:
-                    return False
-                setattr(*((device.chip.faults, "flip") if way == "dout" else (device, "flip_din")), {place})
-                return True
-
-            device.after_frame = damage
+            wire = (device.chip.faults, "flip") if way == "dout" else (device, "flip_din")
+            device.after_frame = after_frames(frame, partial(setattr, *wire, {place}))
             await one_loss(device)
             bounds.append(2 * INITIALIZATION)
     await device.finish(bounds)
@@ -383,15 +389,8 @@ async def configuration_while_settling(device):
     for frame in range(1, 1 + SETTLING_FRAMES):
         chip.reset()
         # The frame that tells of the reset, those of the initialization, and of those while the filter settles some.
-        left = [1 + INITIALIZATION_FRAMES + frame]
-
-        def damage(left=left):
-            left[0] -= 1
-            if not left[0]:
-                chip.registers[GAIN1] = 0
-            return not left[0]
-
-        device.after_frame = damage
+        forget = partial(chip.registers.update, {GAIN1: 0})
+        device.after_frame = after_frames(1 + INITIALIZATION_FRAMES + frame, forget)
         await one_loss(device)
         bounds.append(2 * INITIALIZATION)
     await device.finish(bounds)

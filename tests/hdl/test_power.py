@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blondel.hdl.config import LINES, MeterConfig
+from blondel.hdl.metrology.multiplier import Multiplier, SerialMultiplier
 from blondel.hdl.metrology.power import Power
 from blondel.sim.golden.power import Power as GoldenPower
 
@@ -52,13 +53,14 @@ def element_rows(items, config, name):
 
 
 @CONFIGS
+@pytest.mark.parametrize("multiplier", [Multiplier, SerialMultiplier])
 @pytest.mark.parametrize("throttled", [False, True], ids=["full speed", "throttled"])
-def test_hardware_equals_golden(config, throttled):
+def test_hardware_equals_golden(config, multiplier, throttled):
     samples, ok, flags = stimulus(config, 60, f"power {config.sample_bits} {throttled}")
     window = (np.arange(60) % 7 == 0) & ok
     items = watched_items(config, samples, ok, window, flags)
     throttle = rng("throttle") if throttled else None
-    run = run_stage(config, Power(config), items, outputs=len(items) // 2, throttle=throttle)
+    run = run_stage(config, Power(config), items, outputs=len(items) // 2, throttle=throttle, multiplier=multiplier)
     assert [item["ok"] for item in run.items] == list(np.repeat(ok, config.elements))
     assert [item["window"] for item in run.items] == list(np.repeat(window, config.elements))
     expected = GoldenPower(config).process(samples[ok])
@@ -66,7 +68,7 @@ def test_hardware_equals_golden(config, throttled):
     for bit, name in enumerate(("voltage", "overrange")):
         np.testing.assert_array_equal(element_rows(run.items, config, name), flags[ok][:, 1::2] >> bit & 1)
     assert expected.max() == config.product_max
-    if not throttled:
+    if not throttled and multiplier is Multiplier:
         # A current is taken together with its product, the voltage in the clock after.
         assert set(np.diff(run.accepted)[0::2]) == {Power.latency + 1}
         assert set(np.diff(run.accepted)[1::2]) == {1}
