@@ -7,7 +7,8 @@ import random
 
 import numpy as np
 import pytest
-from harness import channel_items, rng, run_stage, valid_never_waits_for_ready
+from amaranth.sim import Simulator
+from harness import WithMultiplier, channel_items, rng, run_stage, valid_never_waits_for_ready
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,3 +114,28 @@ def test_every_product_is_its_own_element_s(frames, throttle):
     items = watched_items(DUAL, samples, ok, ok, np.zeros_like(samples))
     run = run_stage(DUAL, Power(DUAL), items, outputs=2 * len(frames), throttle=throttle)
     np.testing.assert_array_equal(element_rows(run.items, DUAL, "product"), GoldenPower(DUAL).process(samples))
+
+
+@pytest.mark.parametrize("multiplier", [Multiplier, SerialMultiplier])
+def test_a_product_stays_until_it_is_taken(multiplier):
+    """However long that takes, and though another stage asks the multiplier as soon as the product is there."""
+    dut = WithMultiplier(DUAL, Power(DUAL), multiplier)
+    products = []
+
+    async def bench(ctx):
+        for channel, value in enumerate((-1234567, 7654321)):
+            ctx.set(dut.i.payload, {"channel": channel, "ok": 1, "data": value})
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick()
+        for _ in range(200):
+            if ctx.get(dut.o.valid):
+                ctx.set(dut.busy, 1)
+                products.append(ctx.get(dut.o.payload.product))
+            await ctx.tick()
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+    assert len(products) > 100
+    assert set(products) == {-1234567 * 7654321}
