@@ -611,8 +611,8 @@ def _warn_of_clipping(whose: str, peak: float, full_scale: float, unit: str, fit
 
 
 def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, settle_frames: int, frames: int) -> int:
-    from blondel.host.measure import EnginesDiffer, make_engines, measure
     from blondel.host.report import report
+    from blondel.sim.measure import EnginesDiffer, make_engines, measure
     from blondel.sim.rtl.engine import CompileError
 
     if args.plot is not None:

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MultipleLocator
 
 from blondel.host.files import OutputError, write_whole
-from blondel.host.measure import Figures, Measurement, Trace
 from blondel.host.report import energy, energy_unit
 from blondel.host.words import count
+from blondel.sim.measure import Figures, Measurement, Trace
 
 __all__ = ["SUFFIXES", "plot"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from blondel.host.measure import ElementFigures, Figures
 from blondel.host.words import count, quantity
+from blondel.sim.measure import ElementFigures, Figures
 
 __all__ = ["energy", "energy_unit", "report"]
 

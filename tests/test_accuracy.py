@@ -10,10 +10,10 @@ import pytest
 from harness import SEED
 
 from blondel.hdl.config import LINES, ChannelCalibration, MeterConfig
-from blondel.host.measure import make_engines, measure
 from blondel.sim.afe.adc import IdealAdc
 from blondel.sim.engine import Events, Record
 from blondel.sim.golden.meter import GoldenMeter
+from blondel.sim.measure import make_engines, measure
 from blondel.sim.source.loads import Sine
 from blondel.sim.source.mains import Mains
 from blondel.sim.source.recording import Recording
@@ -56,13 +56,13 @@ class Sampled:
     period_frames = None
 
     def __init__(self, clock_error_ppm: float, current: ChannelCalibration):
-        self.true_rate_hz = 8000 * (1 + clock_error_ppm / 1e6)
+        self.sample_rate_hz = 8000 * (1 + clock_error_ppm / 1e6)
         self.current = current
         self.lag = np.array([0, np.arccos(0.5), -np.arccos(0.866)])
         self.elements = len(self.lag)
 
     def _product(self, start, count, lead, ratio):
-        angle = 2 * np.pi * 60 * (start + np.arange(count))[:, np.newaxis] / self.true_rate_hz
+        angle = 2 * np.pi * 60 * (start + np.arange(count))[:, np.newaxis] / self.sample_rate_hz
         volts = np.repeat(120 * np.sqrt(2) * np.sin(angle), self.elements, axis=1)
         return volts, ratio * 10 * np.sqrt(2) * np.sin(angle + lead - self.lag)
 
@@ -70,7 +70,7 @@ class Sampled:
         return self._product(start, count, 2 * np.pi * 60 * self.current.delay_s, 1 / self.current.gain)
 
     def true_wh(self, start, count):
-        return np.prod(self._product(start, count, 0, 1), axis=0).sum(axis=0) / self.true_rate_hz / 3600
+        return np.prod(self._product(start, count, 0, 1), axis=0).sum(axis=0) / self.sample_rate_hz / 3600
 
 
 @pytest.mark.parametrize("current", [ChannelCalibration(), ChannelCalibration(gain=1.002, delay_s=3 / 360 / 60)])

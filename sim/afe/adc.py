@@ -1,9 +1,10 @@
-"""The ideal converter: volts and amps in, codes out."""
+"""Converters: volts and amps in, codes out; and the ideal one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numba import njit
@@ -11,7 +12,7 @@ from numba import njit
 from blondel.hdl.config import MeterConfig
 from blondel.sim.noise import gaussian_pair, stream_key, uniform
 
-__all__ = ["IdealAdc"]
+__all__ = ["Converter", "IdealAdc"]
 
 _DITHER, _NOISE = 0, 1
 
@@ -34,6 +35,26 @@ def _convert(start, volts, amps, v_scale, i_scale, offset, dither, dither_key, n
                 step = uniform(dither_key, 2 * index + kind) if dither else 0.5
                 code = math.floor(min(max(value + offset[channel] + step, -limit), limit - 1.0))
                 out[n, channel] = code
+
+
+class Converter(Protocol):
+    """What stands between the line and the meter's digital side: it makes codes of volts and amps."""
+
+    def codes(self, start: int, volts: np.ndarray, amps: np.ndarray) -> np.ndarray:
+        """Convert frames; one that has a state takes them in their order.
+
+        Parameters
+        ----------
+        start : int
+            Index of the first frame.
+        volts, amps : ndarray of float64, (frames, elements)
+            Line voltage and primary current, in V and A.
+
+        Returns
+        -------
+        ndarray of int32, (frames, channels)
+            LSB of the converter; voltage and current of element 0 first.
+        """
 
 
 class IdealAdc:
@@ -96,7 +117,7 @@ class IdealAdc:
         self._noise_key = stream_key(seed, _NOISE)
 
     def codes(self, start: int, volts: np.ndarray, amps: np.ndarray) -> np.ndarray:
-        """Convert frames.
+        """Convert frames: see :meth:`Converter.codes`.
 
         Parameters
         ----------

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from blondel.hdl.config import LINES, MeterConfig
 from blondel.host.files import OutputError
-from blondel.host.measure import make_engines, measure
 from blondel.host.plot import draw, plot
+from blondel.sim.measure import make_engines, measure
 from blondel.sim.source.loads import Sine
 from blondel.sim.source.mains import Mains
 from blondel.sim.source.service import Service

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from blondel.hdl.config import Line, MeterConfig
-from blondel.host.measure import ElementFigures, Figures
 from blondel.host.report import energy, energy_unit, report
+from blondel.sim.measure import ElementFigures, Figures
 
 CONFIG = MeterConfig.for_model("MDNCT-2SC")
 QUIET = {"voltage": [False, False], "reversed": [False, False], "overrange": [False, False],

@@ -10,8 +10,8 @@ import pytest
 from harness import rng
 
 from blondel.hdl.config import ConfigError
-from blondel.host.measure import make_engines, measure
 from blondel.host.sizing import config_for, extent
+from blondel.sim.measure import make_engines, measure
 from blondel.sim.source.recording import Recording
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "recordings"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from blondel.hdl.config import MeterConfig
-from blondel.sim.afe.adc import IdealAdc
+from blondel.sim.afe.adc import Converter, IdealAdc
 from blondel.sim.engine import Engine, Events, Record, State, output_names
 from blondel.sim.golden.meter import GoldenMeter
 from blondel.sim.rtl.engine import RtlMeter
@@ -383,6 +383,7 @@ def measure(
     settle_frames: int,
     frames: int,
     seed: int = 0,
+    converter: Converter | None = None,
     trace: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Measurement:
@@ -404,7 +405,10 @@ def measure(
     frames : int
         Frames of the figures.
     seed : int
-        Of the converter's dither. Default 0.
+        Of the ideal converter's dither. Default 0.
+    converter : Converter or None
+        What stands between the source and the engines, at power-up. Default: the ideal converter. Where its clock has
+        an error, the source has the true sample rate.
     trace : bool
         Whether curves are wanted. Default false.
     progress : callable(int) or None
@@ -416,8 +420,9 @@ def measure(
         Two engines gave different integers.
     """
     end = settle_frames + frames
-    adc = IdealAdc(config, seed=seed)
-    truth = Truth(config.elements, config.sample_rate_hz, end, period_frames=source.period_frames)
+    if converter is None:
+        converter = IdealAdc(config, seed=seed)
+    truth = Truth(config.elements, source.sample_rate_hz, end, period_frames=source.period_frames)
     first_true, last_true = settle_frames - config.path_delay, end - config.path_delay
     bench = _Bench(engines, config)
     base = bench.state
@@ -426,7 +431,7 @@ def measure(
     for start, count in _chunks(marks):
         volts, amps = source.samples(start, count)
         truth.add(volts, amps, slice(max(0, first_true - start), max(0, last_true - start)))
-        bench.next(adc.codes(start, volts, amps))
+        bench.next(converter.codes(start, volts, amps))
         if bench.frames == settle_frames:
             base = bench.state
         if trace and bench.frames in marks[1:]:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from blondel.hdl.config import MeterConfig
-from blondel.host import measure as module
-from blondel.host.measure import EnginesDiffer, make_engines, measure
+from blondel.sim import measure as module
 from blondel.sim.engine import Events, Record
 from blondel.sim.golden.meter import GoldenMeter
+from blondel.sim.measure import EnginesDiffer, make_engines, measure
 from blondel.sim.source.loads import Sine
 from blondel.sim.source.mains import Mains
 from blondel.sim.source.recording import Recording
