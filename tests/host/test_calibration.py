@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blondel.hdl.config import ChannelCalibration, MeterConfig
-from blondel.host import build, measure
+from blondel.host import build
 from blondel.host.calibration import Calibration
 from blondel.host.files import OutputError
+from blondel.sim import measure
 
 WHOLE = """\
 model = "MSNCT-1SC"

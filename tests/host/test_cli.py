@@ -15,7 +15,7 @@ from command import COMMAND, refused, run
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.model_number import ModelNumber
-from blondel.host import measure
+from blondel.sim import measure
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "recordings"
 #: Metering for a moment, with the golden model alone.
