@@ -12,6 +12,16 @@ from blondel.hdl.config import LINES, MeterConfig
 from blondel.hdl.frontend.ads131m import clkin_hz
 from blondel.hdl.frontend.sigma_delta import AMC1306X25
 from blondel.hdl.link.uart import BAUD
+from blondel.sim.afe.anti_alias import (
+    CURRENT_FILTER,
+    CURRENT_FILTER_F,
+    CURRENT_SERIES_OHM,
+    VOLTAGE_FILTER,
+    VOLTAGE_FILTER_F,
+)
+from blondel.sim.afe.converter import ADC_CURRENT_GAIN, ADC_OSR, ADC_V
+from blondel.sim.afe.current_transformer import BURDEN_OHM, CT_SECONDARY_A
+from blondel.sim.afe.divider import ADC_DIVIDER, Divider
 
 __all__ = [
     "Divider", "Part", "Wire", "adc_clock_hz", "converter_parts", "output_parts", "signals", "terminals",
@@ -49,16 +59,12 @@ COUPLER = "AQY212EH"
 COUPLER_SERIES_OHM, LIGHT_SERIES_OHM, LIGHT_V = 330, 1000, 1.8
 #: Current that a counter's coil may take, in A: an assumption, its data sheet says it.
 COUNTER_A = 0.1
-#: Secondary of a CT at its class amps, in A rms; burden, in Ω.
-CT_SECONDARY_A, BURDEN_OHM = 0.1, 3.0
-#: The ADS131M: full scale at gain 1, in V; the currents' gain; oversampling; an input's resistance; DOUT's delay, in s.
-ADC_V, ADC_CURRENT_GAIN, ADC_OSR, ADC_INPUT_OHM, ADC_DELAY_S = 1.2, 2, 512, 330e3, 20e-9
+#: Delay of the ADS131M's DOUT, in s.
+ADC_DELAY_S = 20e-9
 #: The fastest SCLK that the front end makes.
 SCLK_HZ_MAX = 8e6
 #: Resistance of a modulator's input, in Ω; burden for its range.
 MODULATOR_INPUT_OHM, MODULATOR_BURDEN_OHM = 22e3, 1.6
-#: Filters of the ADS131M's inputs: series resistor of a current, in Ω; capacitors, in F.
-CURRENT_SERIES_OHM, VOLTAGE_FILTER_F, CURRENT_FILTER_F = 240, 1e-9, 10e-9
 
 
 CLOCK_ERROR = "Its error is one of the energy, ppm for ppm; `clock_error_ppm` in a calibration file corrects it"
@@ -95,36 +101,6 @@ class Part:
     why: str
 
 
-@dataclass(frozen=True)
-class Divider:
-    """A divider of a line's voltage: equal resistors in series, and one across the converter's input.
-
-    Parameters
-    ----------
-    upper_ohm : float
-        Each resistor in series.
-    upper : int
-        How many.
-    lower_ohm, input_ohm : float
-        Across the input; the input itself.
-    """
-
-    upper_ohm: float
-    upper: int
-    lower_ohm: float
-    input_ohm: float
-
-    @property
-    def low_ohm(self) -> float:
-        """The lower resistor and the input, in parallel."""
-        return 1 / (1 / self.lower_ohm + 1 / self.input_ohm)
-
-    def ratio(self, upper: int | None = None) -> float:
-        """Return the line's voltage over the input's, with some of the upper resistors."""
-        return 1 + (self.upper if upper is None else upper) * self.upper_ohm / self.low_ohm
-
-
-ADC_DIVIDER = Divider(330e3, 3, 2400, ADC_INPUT_OHM)
 MODULATOR_DIVIDER = Divider(330e3, 3, 499, MODULATOR_INPUT_OHM)
 
 
@@ -245,8 +221,7 @@ def _ads131m_parts(board: Board) -> list[Part]:
     room_ns = (0.5 / sclk_hz - ADC_DELAY_S) / 2 * 1e9
     peak_a = METER.i_full_scale / METER.class_amps * CT_SECONDARY_A
     most_v = 1.1 * CT_SECONDARY_A * BURDEN_OHM
-    voltage_s = VOLTAGE_FILTER_F / (1 / divider.low_ohm + 1 / (divider.upper * divider.upper_ohm))
-    current_s = CURRENT_SERIES_OHM * CURRENT_FILTER_F
+    voltage_s, current_s = VOLTAGE_FILTER.time_constant_s, CURRENT_FILTER.time_constant_s
     corner_hz = 1 / (2 * math.pi * current_s)
     clock_hz = adc_clock_hz()
     modulator_hz = clock_hz / 2
