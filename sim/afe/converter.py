@@ -21,10 +21,15 @@ __all__ = [
 ADC_V, ADC_CURRENT_GAIN, ADC_OSR = 1.2, 2, 512
 #: Noise at the input, in V rms, with an oversampling of 512, by gain: the ADS131M04-Q1's data sheet, table 7-1.
 NOISE_V = {1: 7.56e-6, 2: 6.62e-6}
+#: Frequency at which crosstalk is stated.
+CROSSTALK_HZ = 60.0
 #: Delay of the taps that stand for the filters, in frames.
 DELAY = 3
 #: The filters are met up to this part of the sample rate.
 _BAND = 0.2
+
+#: Gain, real or complex, at frequencies in cycles per frame.
+Response = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,8 @@ class Adc:
     cubic : float
         Part of full scale that a full-scale input is too small by, as its cube.
     crosstalk : float
-        Part of an element's voltage, in full scales at the input, that its current's channel gets, and the other way
-        round: through a capacitance, a quarter of a cycle ahead, at 60 Hz.
+        Part of what an element's voltage input has, in V, that its current input gets, and the other way round: through
+        a capacitance, a quarter of a cycle ahead, at 60 Hz.
     crosstalk_in_phase : float
         The same, in phase.
     sinc3 : bool
@@ -117,13 +122,13 @@ def sinc3(cycles: np.ndarray) -> np.ndarray:
     return np.sinc(cycles) ** 3
 
 
-def fit_taps(response: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def fit_taps(response: Response) -> np.ndarray:
     """Return the seven taps that come nearest to a response, delayed by :data:`DELAY` frames, by least squares.
 
     Parameters
     ----------
-    response : callable
-        Gain, real or complex, at an array of frequencies in cycles per frame.
+    response : Response
+        Gain, real or complex, at frequencies in cycles per frame.
     """
     cycles = np.linspace(0, _BAND, 401)
     turn = np.exp(-2j * np.pi * np.outer(cycles, np.arange(-DELAY, DELAY + 1)))

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from blondel.hdl.config import MeterConfig
-from blondel.sim.afe.converter import DELAY, fit_taps, sinc3
+from blondel.sim.afe.converter import ADC_CURRENT_GAIN, CROSSTALK_HZ, DELAY, Response, fit_taps, sinc3
 from blondel.sim.afe.current_transformer import CT_SECONDARY_A, step
 from blondel.sim.afe.parts import Parts
 from blondel.sim.afe.temperature import REFERENCE_C
@@ -126,17 +126,24 @@ class FrontEnd:
             parts.burdens[element].gain(temperature_c) * adc.channels[2 * element + 1].gain(temperature_c),
         ]) / adc.reference(temperature_c)  # fmt: skip
         taps = np.zeros((2, 2, _TAPS))
-        if not (any(poles) or adc.sinc3 or adc.crosstalk):
+        if not (any(poles) or adc.sinc3 or adc.crosstalk or adc.crosstalk_in_phase):
             taps[[0, 1], [0, 1], 0] = gains
             return taps
+        # What a volt at one input is at the other, in the line's units.
+        ohm = config.v_full_scale / config.i_full_scale / ADC_CURRENT_GAIN
         for kind, pole in enumerate(poles):
 
-            def response(cycles: np.ndarray, pole: float = pole) -> np.ndarray:
+            def own(cycles: np.ndarray, pole: float = pole) -> np.ndarray:
                 droop = sinc3(cycles) if adc.sinc3 else 1.0
                 return droop / (1 + 2j * np.pi * cycles * config.sample_rate_hz * pole)
 
-            own = fit_taps(response)
-            taps[kind, kind] = gains[kind] * own / own.sum()
+            def other(cycles: np.ndarray, own: Response = own) -> np.ndarray:
+                ahead = 1j * cycles * config.sample_rate_hz / CROSSTALK_HZ
+                return (adc.crosstalk_in_phase + adc.crosstalk * ahead) * own(cycles)
+
+            fitted = fit_taps(own)
+            taps[kind, kind] = gains[kind] * fitted / fitted.sum()
+            taps[kind, 1 - kind] = gains[kind] * fit_taps(other) * (1 / ohm if kind else ohm)
         return taps
 
     def codes(self, start: int, volts: np.ndarray, amps: np.ndarray) -> np.ndarray:

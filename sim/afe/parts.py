@@ -16,6 +16,13 @@ from blondel.sim.afe.lead import Lead
 
 __all__ = ["Parts"]
 
+#: Nonlinearity: 6 ppm of the range off the straight line through its ends (typical; Texas Instruments' forum, thread
+#: 886908), as a cube, which is off by 0.385 of its size. That is a third harmonic of −102 dB at full scale; the data
+#: sheet's first page says −100 dB.
+CUBIC = 2 * 6e-6 / 0.385
+#: Crosstalk: −120 dB (first page of the data sheet of the ADS131M08, SBAS950). That it is capacitive is an assumption.
+CROSSTALK = 1e-6
+
 # Standard deviations of a population. A limit is taken as three of them, a typical value as one: an assumption.
 # The resistors' and the capacitors' limits are those of the boards' pages.
 #: Precision resistors: 0.1 %, 25 ppm/K.
@@ -29,6 +36,8 @@ PERMEABILITY_PPM_PER_K = 300.0
 #: Converter: offset and its drift in V and V/K at the input, gain error, its drift in ppm/K, the reference's error and
 #: drift: from memory of the ADS131M04's data sheet (typical), to be checked.
 OFFSET_V, OFFSET_V_PER_K, GAIN, GAIN_PPM_PER_K, REFERENCE, REFERENCE_PPM_PER_K = 175e-6, 0.3e-6, 1e-3, 1.0, 1e-3, 7.5
+#: Crosstalk's part in phase; assumption.
+CROSSTALK_IN_PHASE = 5e-8
 #: Crystal: error in ppm, and slope in ppm/K; assumption, within the 50 ppm of the boards' pages.
 CLOCK_PPM, CLOCK_PPM_PER_K = 10.0, 0.05
 
@@ -92,7 +101,7 @@ class Parts:
             burdens=(Burden(),) * each,
             voltage_filters=(VOLTAGE_FILTER,) * each,
             current_filters=(CURRENT_FILTER,) * each,
-            adc=Adc((voltage, current) * each, cubic=3e-5, sinc3=True),
+            adc=Adc((voltage, current) * each, cubic=CUBIC, crosstalk=CROSSTALK, sinc3=True),
             oscillator=Oscillator(0.0, -0.2, 1.05e-4),
         )
 
@@ -156,6 +165,7 @@ class Parts:
                 channels=tuple(channel(part, full_scales[n % 2]) for n, part in enumerate(nominal.adc.channels)),
                 reference_error=REFERENCE * normal(),
                 reference_drift_ppm_per_k=REFERENCE_PPM_PER_K * normal(),
+                crosstalk_in_phase=CROSSTALK_IN_PHASE * normal(),
             ),
             oscillator=replace(
                 nominal.oscillator,
