@@ -9,7 +9,7 @@ with the flux linkage ``λ`` as the only state. It is integrated by the trapezoi
 ``ω`` into ``2/h tan(ω h/2)``, so that the magnetizing current at 60 Hz and 8 kHz is off by 0.02 % of itself, which is
 some 10⁻⁷ of the current.
 
-The core: ``i_m(λ) = λ (1/L_gap + 1/L_core × (1 + r / (1 + |λ|/λ_k) + (λ/λ_s)¹⁶))``. The second term is Rayleigh's
+The core: ``i_m(λ) = λ (1/L_gap + 1/L_core × (1 + r / (1 + |λ|/λ_k) + (λ/λ_s)⁶⁴))``. The second term is Rayleigh's
 region: permeability is lower by 1 + r at no flux than well above λ_k. The third is saturation, as a power of the flux
 linkage (IEEE PSRC, "Theory for CT saturation calculator", takes a power of that size; from memory). Rayleigh's law ties
 hysteresis to the rise of permeability: a loop of some amplitude has the loss tangent ``4/(3π) × rise``. The
@@ -236,17 +236,15 @@ def step(current, flux, emf, slope, h, circuit):
     new_emf, loss = 0.0, 0.0
     for _ in range(_ITERATIONS):
         below = 1.0 / (1.0 + abs(flux) * circuit.knee)
-        power = (flux * circuit.saturation) ** 2
-        power *= power
-        power *= power
-        power *= power
+        # What is far below saturation is cut off: its power would be a denormal number, and slow.
+        power = max((flux * circuit.saturation) ** 2, 0.01) ** 32
         conductance = circuit.eddy + circuit.hysteresis * (1.0 - below)
         magnetizing = flux * (circuit.linear + circuit.core * (circuit.rayleigh * below + power))
         total = conductance + circuit.conductance
         new_emf = (current - magnetizing) / total
         loss = magnetizing + conductance * new_emf
         residual = flux - base - half * new_emf
-        change = circuit.linear + circuit.core * (circuit.rayleigh * below * below + 17.0 * power)
+        change = circuit.linear + circuit.core * (circuit.rayleigh * below * below + 65.0 * power)
         delta = residual / (1.0 + half * change / total)
         flux -= delta
         if abs(delta) <= _STEP * half * (abs(emf) + abs(new_emf)):
@@ -254,7 +252,7 @@ def step(current, flux, emf, slope, h, circuit):
     return loss, flux, new_emf
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _sine(circuit, amplitude, hertz, per_cycle, settle, cycles):
     """Return cosine and sine of the secondary current's fundamental, for a primary cosine over the turns."""
     h = 1.0 / (hertz * per_cycle)

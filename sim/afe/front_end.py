@@ -22,7 +22,7 @@ _LEAK_PER_S, _LEAK_S = 60.0, 1.0
 _TAPS = 2 * DELAY + 1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _transform(amps, turns, nominal_turns, h, circuit, leak, leak_frames, frame, state, out):
     """Turn primary amps into those that the secondary current stands for."""
     flux, emf, slope = state
@@ -36,12 +36,11 @@ def _transform(amps, turns, nominal_turns, h, circuit, leak, leak_frames, frame,
     state[0], state[1], state[2] = flux, emf, slope
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _digitize(
     start, element, elements, volts, amps, taps, scale, offset, cubic, noise, noise_key, dither_key, limit, out
 ):
     """Filter, add what the converter adds, and round; the arrays begin with what the taps reach back to."""
-    last = taps.shape[2] - 1
     for n in range(out.shape[0]):
         index = (start + n) * elements + element
         noise_v, noise_i = 0.0, 0.0
@@ -49,8 +48,8 @@ def _digitize(
             noise_v, noise_i = gaussian_pair(noise_key, index)
         for kind in range(2):
             value = 0.0
-            for k in range(last + 1):
-                value += taps[kind, 0, k] * volts[n + last - k] + taps[kind, 1, k] * amps[n + last - k]
+            for k in range(_TAPS):
+                value += taps[kind, 0, k] * volts[n + _TAPS - 1 - k] + taps[kind, 1, k] * amps[n + _TAPS - 1 - k]
             value *= scale[kind]
             value -= cubic * value * (value / limit) ** 2
             value += offset[kind] + noise[kind] * (noise_i if kind else noise_v)
