@@ -312,7 +312,7 @@ def ct_errors(
     circuit = ct.circuit(burden or Burden(), lead or Lead(), temperature_c)
     amplitude = math.sqrt(2) * amps / ct.turns
     # A primary that starts at its peak finds the flux where it belongs, at zero.
-    cosine, sine = _sine(circuit, amplitude, hertz, 256, 20, 4)
+    cosine, sine = _sine(circuit, amplitude, hertz, 512, 60, 4)
     nominal = math.sqrt(2) * amps / (nominal_ratio or ct.turns)
     ratio = math.hypot(cosine, sine) / nominal - 1
     return CtErrors(100 * ratio, 60 * math.degrees(math.atan2(-sine, cosine)))
