@@ -140,8 +140,7 @@ class FrontEnd:
                 ahead = 1j * cycles * config.sample_rate_hz / CROSSTALK_HZ
                 return (adc.crosstalk_in_phase + adc.crosstalk * ahead) * own(cycles)
 
-            fitted = fit_taps(own)
-            taps[kind, kind] = gains[kind] * fitted / fitted.sum()
+            taps[kind, kind] = gains[kind] * fit_taps(own)
             taps[kind, 1 - kind] = gains[kind] * fit_taps(other) * (1 / ohm if kind else ohm)
         return taps
 
