@@ -11,11 +11,12 @@ some 10⁻⁷ of the current.
 
 The core: ``i_m(λ) = λ (1/L_gap + 1/L_core × (1 + r / (1 + |λ|/λ_k) + (λ/λ_s)⁶⁴))``. The second term is Rayleigh's
 region: permeability is lower by 1 + r at no flux than well above λ_k. The third is saturation, as a power of the flux
-linkage (IEEE PSRC, "Theory for CT saturation calculator", takes a power of that size; from memory). Rayleigh's law ties
-hysteresis to the rise of permeability: a loop of some amplitude has the loss tangent ``4/(3π) × rise``. The
-conductance ``G(λ) = G_eddy + r (1 − 1/(1 + |λ|/λ_k)) / (ω L_core)`` has just this at 60 Hz, where the rise is linear.
-It is no loop with a memory of its turning points: the loss of a sine near 60 Hz is right, remanence is left out.
-Leakage inductance and stray capacitance are left out, too.
+linkage; IEEE PSRC's "Theory for CT saturation calculator" takes a power of 22 for silicon steel (from memory), a flat
+loop ends more sharply (how sharply is an assumption). Rayleigh's law ties hysteresis to the rise of permeability: a
+loop of some amplitude has the loss tangent ``4/(3π) × rise``. The conductance ``G(λ) = G_eddy + r (1 − 1/(1 +
+|λ|/λ_k)) / (ω L_core)`` has just this at 60 Hz, where the rise is linear. It is no loop with a memory of its turning
+points: the loss of a sine near 60 Hz is right, remanence is left out. Leakage inductance and stray capacitance are
+left out, too.
 """
 
 from __future__ import annotations
@@ -161,41 +162,62 @@ class CurrentTransformer:
         )
 
 
-def _winding_ohm(turns: float, turn_m: float, wire_m: float) -> float:
+def _winding_ohm(turns: int, turn_m: float, wire_m: float) -> float:
     return turns * turn_m * COPPER_OHM_M / (math.pi / 4 * wire_m**2)
 
 
+def _eddy_tan(permeability: float) -> float:
+    """Return the loss tangent of eddy currents in a ribbon at 60 Hz: ω μ d² / (12 ρ).
+
+    The ribbon is 20 µm thick (G. Herzer, "Grain structure and magnetism of nanocrystalline ferromagnets", IEEE
+    Transactions on Magnetics 25 (1989), has about that); its resistivity of 1.15 µΩ m is from memory.
+    """
+    return _OMEGA * permeability * _MU_0 * (20e-6) ** 2 / (12 * 1.15e-6)
+
+
 def _solid_core(turns: int) -> CurrentTransformer:
-    """Return a ring core of nanocrystalline ribbon with a flat loop."""
+    """Return a CT on a closed ring of nanocrystalline ribbon with a flat loop. No maker's part: assumptions but for:
+
+    Vacuumschmelze makes flat loops of its VITROPERM with permeabilities of 20,000 to 200,000 that are "extremely
+    linear" (its page on heat treatment); Herzer (see :func:`_eddy_tan`) has 80,000 for the alloy without a field.
+    Saturation at 1.2 T is VITROPERM 500 F's, from memory.
+    """
     return CurrentTransformer(
         turns,
-        # Turns of 55 mm around the ring, wire of 0.315 mm: 12.2 Ω for 1,000 turns. Assumption.
+        # 55 mm a turn, wire of 0.315 mm: 12.2 Ω for 1,000 turns.
         winding_ohm=_winding_ohm(turns, 0.055, 0.315e-3),
-        # Ring of 45 × 35 × 15 mm, filled to 78 %. Assumption.
-        area_m2=0.5 * 5e-3 * 2 * 15e-3 * 0.78,
+        # Ring of 45 × 35 × 15 mm, filled to 78 %.
+        area_m2=5e-3 * 15e-3 * 0.78,
         path_m=math.pi * 40e-3,
         permeability=80e3,
         permeability_drift_ppm_per_k=-1000.0,
         rayleigh=0.25,
         knee_t=0.02,
         saturation_t=1.2,
-        eddy_tan=0.0014,
+        eddy_tan=_eddy_tan(80e3),
     )
 
 
 def _split_core(turns: int) -> CurrentTransformer:
-    """Return a cut core."""
+    """Return a CT on a cut core of the same alloy. No maker's part: assumptions.
+
+    The phase error that comes out, 40 to 46 minutes for 100 A, is within what a maker states for such a CT, 0 to 1
+    degree ahead from 1 to 120 % (HQ Sensing, data sheet of the IACT16I, 50 and 100 A).
+    """
     return CurrentTransformer(
         turns,
+        # 65 mm a turn, wire of 0.315 mm: 14.4 Ω for 1,000 turns.
         winding_ohm=_winding_ohm(turns, 0.065, 0.315e-3),
         area_m2=1e-4,
         path_m=0.16,
+        # Cutting and impregnating cost permeability, and make it depend on flux more.
         permeability=20e3,
         permeability_drift_ppm_per_k=-1000.0,
         rayleigh=1.0,
         knee_t=0.05,
         saturation_t=1.2,
-        eddy_tan=0.002,
+        eddy_tan=_eddy_tan(20e3),
+        # Two faces of 10 µm each.
         gap_m=20e-6,
     )
 
