@@ -14,6 +14,8 @@ import matplotlib.pyplot as plt
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.frontend.sigma_delta import Sinc3
+from blondel.sim.afe.current_transformer import BURDEN_OHM, Burden, ct_errors, current_transformer
+from blondel.sim.afe.lead import Lead
 from blondel.sim.afe.modulator import Modulator
 from blondel.sim.golden.sigma_delta import SigmaDelta
 
@@ -131,9 +133,54 @@ def sigma_delta_response() -> plt.Figure:
     return figure
 
 
+def ct_current() -> plt.Figure:
+    """Errors of both CTs against the current, with leads and at temperatures."""
+    figure, panels = plt.subplots(2, 2, figsize=(6.4, 4.6), sharex=True, layout="constrained")
+    percent = np.geomspace(0.01, 120, 60)
+    curves = (
+        (0, 23, DELIVERED, "-"), (100, 23, NET, "-"), (500, 23, RECEIVED, "-"),
+        (0, -20, GREY, ":"), (0, 50, GREY, "--"),
+    )  # fmt: skip
+    for (above, below), title, model in zip(panels.T, ("solid-core", "split-core"), ("1SC", "1SP"), strict=True):
+        ct = current_transformer(MeterConfig.for_model(f"MSNCT-{model}"))
+        for length, temperature, color, style in curves:
+            errors = [ct_errors(ct, amps, lead=Lead(length), temperature_c=temperature) for amps in percent]
+            label = f"{length} ft, {temperature} °C".replace("-", "−")
+            for axes, column in zip((above, below), np.array(errors).T, strict=True):
+                axes.semilogx(percent, column, color=color, linestyle=style, linewidth=1.5, label=label)
+        above.set_title(f"{title}, 100 A", fontsize=10)
+        below.set(xlabel="current, % of class amps", ylim=(0, None), xlim=(0.01, 120))
+        below.set_xticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
+    panels[0, 0].set(ylabel="ratio error, %")
+    panels[1, 0].set(ylabel="phase error, minutes")
+    panels[0, 0].legend(frameon=False, fontsize=8, loc="lower left")
+    return figure
+
+
+def ct_circuit() -> plt.Figure:
+    """Errors of the solid-core CT against lead, burden and temperature."""
+    figure, panels = plt.subplots(2, 3, figsize=(6.4, 4.0), sharex="col", sharey="row", layout="constrained")
+    ct = current_transformer(MeterConfig.for_model("MSNCT-1SC"))
+    sweeps = (
+        ("lead, ft", np.linspace(0, 500, 11), lambda x: {"lead": Lead(x)}),
+        ("burden, Ω", np.linspace(1, 12, 12), lambda x: {"burden": Burden(x / BURDEN_OHM - 1)}),
+        ("temperature, °C", np.linspace(-30, 70, 11), lambda x: {"temperature_c": x}),
+    )
+    for (above, below), (label, values, changes) in zip(panels.T, sweeps, strict=True):
+        for amps, color in ((0.1, DELIVERED), (10, NET), (100, RECEIVED)):
+            errors = np.array([ct_errors(ct, amps, **changes(x)) for x in values])
+            for axes, column in zip((above, below), errors.T, strict=True):
+                axes.plot(values, column, color=color, linewidth=1.5, label=f"{amps:g} A")
+        below.set(xlabel=label)
+    panels[0, 0].set(ylabel="ratio error, %")
+    panels[1, 0].set(ylabel="phase error, minutes", ylim=(0, None))
+    panels[1, 1].legend(frameon=False, fontsize=8, loc="lower right")
+    return figure
+
+
 def main(folder: Path) -> None:
     """Write every picture to ``folder``."""
-    for draw in (phase_error, direction, sigma_delta_response):
+    for draw in (phase_error, direction, sigma_delta_response, ct_current, ct_circuit):
         with plt.rc_context(STYLE):
             figure = draw()
             figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None}, facecolor="white")
