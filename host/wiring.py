@@ -19,8 +19,8 @@ from blondel.sim.afe.anti_alias import (
     VOLTAGE_FILTER,
     VOLTAGE_FILTER_F,
 )
+from blondel.sim.afe.burden import BURDEN_OHM, CT_SECONDARY_A
 from blondel.sim.afe.converter import ADC_CURRENT_GAIN, ADC_OSR, ADC_V
-from blondel.sim.afe.current_transformer import BURDEN_OHM, CT_SECONDARY_A
 from blondel.sim.afe.divider import ADC_DIVIDER, Divider
 
 __all__ = [

@@ -14,7 +14,8 @@ import matplotlib.pyplot as plt
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.frontend.sigma_delta import Sinc3
-from blondel.sim.afe.current_transformer import BURDEN_OHM, Burden, ct_errors, current_transformer
+from blondel.sim.afe.burden import BURDEN_OHM, Burden
+from blondel.sim.afe.current_transformer import ct_errors, current_transformer
 from blondel.sim.afe.lead import Lead
 from blondel.sim.afe.modulator import Modulator
 from blondel.sim.golden.sigma_delta import SigmaDelta

@@ -30,52 +30,17 @@ from numba.extending import register_jitable
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.model_number import ModelNumber
+from blondel.sim.afe.burden import CT_SECONDARY_A, Burden
 from blondel.sim.afe.lead import COPPER_OHM_M, Lead
 from blondel.sim.afe.temperature import REFERENCE_C, copper, drift
 
-__all__ = [
-    "BURDEN_OHM",
-    "CT_SECONDARY_A",
-    "Burden",
-    "Circuit",
-    "CtErrors",
-    "CurrentTransformer",
-    "ct_errors",
-    "current_transformer",
-    "step",
-]  # fmt: skip
+__all__ = ["Circuit", "CtErrors", "CurrentTransformer", "ct_errors", "current_transformer", "step"]
 
-#: Secondary of a CT at its class amps, in A rms; burden in the meter, in Ω: the product's data sheet.
-CT_SECONDARY_A, BURDEN_OHM = 0.1, 3.0
 _MU_0 = 4e-7 * math.pi
 #: Frequency at which losses are stated.
 _OMEGA = 2 * math.pi * 60
 #: Newton's method stops at a step of so much of a sample's change of flux; the next would be 10⁻⁵ of that.
 _STEP, _ITERATIONS = 1e-2, 30
-
-
-@dataclass(frozen=True)
-class Burden:
-    """The resistor across a CT's secondary, in the meter.
-
-    Parameters
-    ----------
-    error : float
-        Its resistance at 23 °C over 3 Ω, less one.
-    drift_ppm_per_k : float
-        Its temperature coefficient.
-    """
-
-    error: float = 0.0
-    drift_ppm_per_k: float = 0.0
-
-    def gain(self, temperature_c: float) -> float:
-        """Return the resistance at a temperature over 3 Ω."""
-        return (1 + self.error) * drift(self.drift_ppm_per_k, temperature_c)
-
-    def ohm(self, temperature_c: float) -> float:
-        """Return the resistance at a temperature."""
-        return BURDEN_OHM * self.gain(temperature_c)
 
 
 class Circuit(NamedTuple):
@@ -109,7 +74,7 @@ class CurrentTransformer:
 
     Parameters
     ----------
-    turns : int
+    turns : float
         Of the secondary.
     winding_ohm : float
         Resistance of the secondary at 20 °C, its own leads included.
@@ -131,7 +96,7 @@ class CurrentTransformer:
         Air gap, all its parts together.
     """
 
-    turns: int
+    turns: float
     winding_ohm: float = 0.0
     area_m2: float = 1e-4
     path_m: float = 0.1
@@ -162,7 +127,7 @@ class CurrentTransformer:
         )
 
 
-def _winding_ohm(turns: int, turn_m: float, wire_m: float) -> float:
+def _winding_ohm(turns: float, turn_m: float, wire_m: float) -> float:
     return turns * turn_m * COPPER_OHM_M / (math.pi / 4 * wire_m**2)
 
 
@@ -175,7 +140,7 @@ def _eddy_tan(permeability: float) -> float:
     return _OMEGA * permeability * _MU_0 * (20e-6) ** 2 / (12 * 1.15e-6)
 
 
-def _solid_core(turns: int) -> CurrentTransformer:
+def _solid_core(turns: float) -> CurrentTransformer:
     """Return a CT on a closed ring of nanocrystalline ribbon with a flat loop. No maker's part: assumptions but for:
 
     Vacuumschmelze makes flat loops of its VITROPERM with permeabilities of 20,000 to 200,000 that are "extremely
@@ -198,7 +163,7 @@ def _solid_core(turns: int) -> CurrentTransformer:
     )
 
 
-def _split_core(turns: int) -> CurrentTransformer:
+def _split_core(turns: float) -> CurrentTransformer:
     """Return a CT on a cut core of the same alloy. No maker's part: assumptions.
 
     The phase error that comes out, 40 to 46 minutes for 100 A, is within what a maker states for such a CT, 0 to 1
@@ -227,7 +192,7 @@ def current_transformer(config: MeterConfig) -> CurrentTransformer:
 
     Models without a CT, and meters that are no model, get the solid-core one as the reference CT.
     """
-    turns = round(config.class_amps / CT_SECONDARY_A)
+    turns = config.class_amps / CT_SECONDARY_A
     kind = ModelNumber.parse(config.model).ct_kind if config.model else "NC"
     return {"SC": _solid_core, "SP": _split_core, "NC": _solid_core}[kind](turns)
 

@@ -8,8 +8,9 @@ import numpy as np
 from numba import njit
 
 from blondel.hdl.config import MeterConfig
+from blondel.sim.afe.burden import CT_SECONDARY_A
 from blondel.sim.afe.converter import ADC_CURRENT_GAIN, CROSSTALK_HZ, DELAY, Response, fit_taps, sinc3
-from blondel.sim.afe.current_transformer import CT_SECONDARY_A, step
+from blondel.sim.afe.current_transformer import step
 from blondel.sim.afe.parts import Parts
 from blondel.sim.afe.temperature import REFERENCE_C
 from blondel.sim.noise import gaussian_pair, stream_key, uniform
@@ -102,7 +103,7 @@ class FrontEnd:
         self._limit = 1 << (config.sample_bits - 1)
         self._keys = stream_key(seed, _NOISE), stream_key(seed, _DITHER)
         self._nominal_turns = config.class_amps / CT_SECONDARY_A
-        self._turns = [float(ct.turns) for ct in parts.cts]
+        self._turns = [ct.turns for ct in parts.cts]
         self._circuits = [
             ct.circuit(burden, lead, temperature_c)
             for ct, burden, lead in zip(parts.cts, parts.burdens, parts.leads, strict=True)

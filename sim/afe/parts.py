@@ -9,8 +9,9 @@ import numpy as np
 
 from blondel.hdl.config import MeterConfig
 from blondel.sim.afe.anti_alias import CURRENT_FILTER, VOLTAGE_FILTER, AntiAlias
+from blondel.sim.afe.burden import CT_SECONDARY_A, Burden
 from blondel.sim.afe.converter import ADC_CURRENT_GAIN, ADC_V, NOISE_V, Adc, AdcChannel, Oscillator
-from blondel.sim.afe.current_transformer import CT_SECONDARY_A, Burden, CurrentTransformer, current_transformer
+from blondel.sim.afe.current_transformer import CurrentTransformer, current_transformer
 from blondel.sim.afe.divider import ADC_DIVIDER, VoltageDivider
 from blondel.sim.afe.lead import Lead
 
@@ -79,7 +80,7 @@ class Parts:
         each = config.elements
         return cls(
             dividers=(VoltageDivider(),) * each,
-            cts=(CurrentTransformer(round(config.class_amps / CT_SECONDARY_A)),) * each,
+            cts=(CurrentTransformer(config.class_amps / CT_SECONDARY_A),) * each,
             leads=(Lead(),) * each,
             burdens=(Burden(),) * each,
             voltage_filters=(AntiAlias(),) * each,

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from blondel.hdl.config import LINES, MeterConfig
-from blondel.sim.afe.current_transformer import Burden, CurrentTransformer, ct_errors, current_transformer
+from blondel.sim.afe.burden import Burden
+from blondel.sim.afe.current_transformer import CurrentTransformer, ct_errors, current_transformer
 from blondel.sim.afe.front_end import FrontEnd
 from blondel.sim.afe.lead import Lead
 from blondel.sim.afe.parts import Parts

@@ -13,8 +13,8 @@ from harness import rng
 from blondel.hdl.config import MeterConfig
 from blondel.sim.afe.adc import IdealAdc
 from blondel.sim.afe.anti_alias import AntiAlias
+from blondel.sim.afe.burden import Burden
 from blondel.sim.afe.converter import AdcChannel, Oscillator
-from blondel.sim.afe.current_transformer import Burden
 from blondel.sim.afe.divider import ADC_DIVIDER, VoltageDivider
 from blondel.sim.afe.front_end import FrontEnd
 from blondel.sim.afe.lead import Lead
