@@ -91,9 +91,13 @@ class FrontEnd:
     """
 
     def __init__(self, config: MeterConfig, parts: Parts, *, temperature_c: float = REFERENCE_C, seed: int = 0):
-        elements = len(parts.cts)
-        if elements != config.elements or len(parts.adc.channels) != config.channels:
-            raise ValueError(f"the parts are for {elements} elements; allowed: the configuration's {config.elements}")
+        elements = config.elements
+        several = {name: value for name, value in vars(parts).items() if isinstance(value, tuple)}
+        for name, value in several.items():
+            if len(value) != elements:
+                raise ValueError(f"{name} has {len(value)} parts; allowed: {elements}, one for each element")
+        if len(parts.adc.channels) != config.channels:
+            raise ValueError(f"adc has {len(parts.adc.channels)} channels; allowed: {config.channels}")
         if not -55 <= temperature_c <= 125:
             raise ValueError(f"temperature_c is {temperature_c}; allowed: -55 to 125")
         self.sample_rate_hz = config.sample_rate_hz * (1 + parts.oscillator.ppm(temperature_c) * 1e-6)

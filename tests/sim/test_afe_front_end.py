@@ -250,8 +250,13 @@ def test_a_population_is_spread_about_the_nominal_meter():
 
 
 def test_parts_of_another_meter_are_refused():
-    with pytest.raises(ValueError, match="the parts are for 1 elements; allowed: the configuration's 2"):
-        FrontEnd(MeterConfig.for_model("MDNCT-1SC"), IDEAL)
+    config = MeterConfig.for_model("MDNCT-1SC")
+    with pytest.raises(ValueError, match="dividers has 1 parts; allowed: 2, one for each element"):
+        FrontEnd(config, IDEAL)
+    with pytest.raises(ValueError, match="leads has 1 parts; allowed: 2, one for each element"):
+        FrontEnd(config, replace(Parts.ideal(config), leads=(Lead(500),)))
+    with pytest.raises(ValueError, match="adc has 2 channels; allowed: 4"):
+        FrontEnd(config, replace(Parts.ideal(config), adc=IDEAL.adc))
 
 
 @pytest.mark.parametrize("temperature_c", [-56, 126, math.nan])
