@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib.metadata
 import io
+import itertools
 import json
 import math
 import os
@@ -26,6 +27,7 @@ from blondel.host.words import count, quantity
 if TYPE_CHECKING:
     from blondel.boards.board import Board
     from blondel.host.calibration import Calibration
+    from blondel.sim.bench import Reading
     from blondel.sim.source.source import Source
 
 __all__ = ["main"]
@@ -282,6 +284,34 @@ def _parser() -> argparse.ArgumentParser:
     _add_calibration(command)
     _add_measurement(command)
 
+    command = add(
+        "calibrate", _calibrate, "work out one meter's calibration from a bench's readings",
+        epilog="Without --readings a simulated meter is calibrated on a simulated bench.",
+    )  # fmt: skip
+    _add_model(command)
+    command.add_argument("-o", "--output", metavar="FILE.toml", type=Path, help="the calibration")
+    command.add_argument("--readings", metavar="FILE.csv", type=Path, help="what bench and meter showed")
+    command.add_argument("--template", action="store_true", help="print a readings file to fill in, and no more")
+    _add_calibration(command)
+    command.add_argument(
+        "--uncertainty", metavar="PERCENT", type=_bounded(0.001, 0.1, " %"), default=0.01,
+        help="the bench's, of the energy; default 0.01",
+    )  # fmt: skip
+    command.add_argument(
+        "--meter", metavar="N", type=_whole(0, 10**9), help="which of the simulated meters that --seed draws; default 0"
+    )
+    command.add_argument(
+        "--seed", metavar="N", type=_whole(0, 2**63), help="of the simulated meters and of their noise; default 1"
+    )
+    command.add_argument(
+        "--temperature", metavar="C", type=_bounded(-40, 85, " °C"), help="of the simulated bench; default 23"
+    )
+    command.add_argument(
+        "--save-readings", metavar="FILE.csv", type=Path, help="write the simulated bench's readings, too"
+    )
+    _add_samples(command)
+    command.add_argument("--json", action="store_true", help="print what was found as JSON")
+
     command = add("verilog", _verilog, "write a model's core as Verilog, with its ports described")
     _add_model(command)
     command.add_argument("-o", "--output", metavar="FILE.v", type=Path, help="default: standard output")
@@ -355,6 +385,77 @@ def _calibration(args: argparse.Namespace) -> Iterator[Calibration | None]:
 def _calibrated(args: argparse.Namespace, config: MeterConfig) -> MeterConfig:
     with _calibration(args) as calibration:
         return calibration.apply(config) if calibration else config
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    from blondel.host.calibration import Calibration
+    from blondel.host.calibration_report import report, to_json
+    from blondel.host.readings import template, write_readings
+    from blondel.sim.calibrate import BenchError, adjust, plan_steps
+
+    config = MeterConfig.for_model(
+        args.model, args.line, sample_rate_hz=args.sample_rate, sample_bits=args.bits
+    )
+    if args.template:
+        print(template(config, plan_steps(config)), end="")
+        return OK
+    if args.output is None:
+        raise InputError("the calibration needs a file: -o FILE.toml")
+    config = _calibrated(args, config)
+    for path in filter(None, (args.output, args.save_readings)):
+        check_writable(path)
+    uncertainty = args.uncertainty / 100
+    take = _recorded(args) if args.readings is not None else _simulated(args, uncertainty)
+    try:
+        with _status("calibrating …"):
+            readings = take(config)
+            adjustment = adjust(config, readings, uncertainty=uncertainty)
+            left = None  # to be worked out: a readings file cannot be taken again
+            if args.readings is None:
+                left = adjust(adjustment.config, take(adjustment.config), uncertainty=uncertainty)
+    except BenchError as error:
+        raise InputError(str(error)) from None
+    Calibration.of(adjustment.config).write(args.output)
+    if args.save_readings is not None:
+        write_readings(args.save_readings, config, readings)
+    if args.json:
+        print(json.dumps(to_json(config, adjustment, left), indent=2, allow_nan=False))
+    else:
+        print(report(config, adjustment, left), end="")
+    return OK
+
+
+def _recorded(args: argparse.Namespace) -> Callable[[MeterConfig], list[Reading]]:
+    """Return what takes readings from their file."""
+    from blondel.host.readings import ReadingsError, read_readings
+
+    for name in ("meter", "seed", "temperature", "save_readings"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name.replace('_', '-')} is of the simulated bench: leave it out, or --readings")
+
+    def take(config: MeterConfig) -> list[Reading]:
+        try:
+            return read_readings(args.readings, config)
+        except ReadingsError as error:
+            raise InputError(f"--readings {args.readings}: {error}") from None
+
+    return take
+
+
+def _simulated(args: argparse.Namespace, uncertainty: float) -> Callable[[MeterConfig], list[Reading]]:
+    """Return what takes readings on the simulated bench, with other noise every time."""
+    from blondel.sim.afe.front_end import Parts
+    from blondel.sim.calibrate import simulate
+
+    seed = 1 if args.seed is None else args.seed
+    temperature = 23.0 if args.temperature is None else args.temperature
+    noise = itertools.count(seed)
+
+    def take(config: MeterConfig) -> list[Reading]:
+        parts = Parts.draw(config, seed, args.meter or 0)
+        return simulate(config, parts, temperature_c=temperature, seed=next(noise), uncertainty=uncertainty)
+
+    return take
 
 
 def _verilog(args: argparse.Namespace) -> int:

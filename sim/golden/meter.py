@@ -121,6 +121,11 @@ class GoldenMeter(Block):
             lost=blocks["frame"].lost,
         )
 
+    @property
+    def offset_corrections(self) -> np.ndarray:
+        """What the offset records show: each channel's correction, LSB of the converter × 2**-window_log2."""
+        return self._blocks["offset"].correction.copy()
+
     def preset(self, state: State) -> None:
         """Continue where another meter stood; before the first frame."""
         blocks = self._blocks
