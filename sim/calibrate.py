@@ -24,7 +24,18 @@ from blondel.sim.source.loads import power_factor
 if TYPE_CHECKING:
     from blondel.sim.afe.front_end import Parts
 
-__all__ = ["UNCERTAINTY", "Adjusted", "Adjustment", "BenchError", "adjust", "calibrate", "plan_steps", "test_amps"]
+__all__ = [
+    "LATE_DEG",
+    "UNCERTAINTY",
+    "Adjusted",
+    "Adjustment",
+    "BenchError",
+    "adjust",
+    "calibrate",
+    "plan_steps",
+    "simulate",
+    "test_amps",
+]
 
 #: Test amps (TA) by class amps, in A: California Division of Measurement Standards, EPO 39-1 ("TA 15 CL100", "TA 30
 #: CL200/CL320"), as quoted in public; ANSI C12.20 itself was not seen. Classes that are not here are taken at the same
@@ -37,9 +48,9 @@ STEP_S = 1.0
 #: Change of an offset, as a part of full scale, that is not worth a new word: both channels off by as much are
 #: 0.2 µW on a meter for 100 A.
 OFFSET_RESOLUTION = 1e-6
-#: A CT is early, because it takes its magnetizing current from what it transforms. The voltage's divider and the
-#: filters make up for no more than this (an assumption): what seems later is a leading load.
-LATE_DEG = 0.05
+#: A CT is early, because it takes its magnetizing current from what it transforms. The filters of voltage and current
+#: make up for no more than this, in degrees (an assumption): what seems later is a leading load.
+LATE_DEG = 0.007
 #: Decimals of what is found: gain, delay (s), offset (LSB). Each is finer than a word of the core.
 GAIN_DECIMALS, DELAY_DECIMALS, OFFSET_DECIMALS = 8, 10, 2
 
@@ -149,7 +160,13 @@ def simulate(
     return take_readings(config, front_end, plan_steps(config), sample_rate_hz=rate, seconds=seconds)
 
 
-def adjust(config: MeterConfig, readings: Sequence[Reading], *, uncertainty: float = UNCERTAINTY) -> Adjustment:
+def adjust(
+    config: MeterConfig,
+    readings: Sequence[Reading],
+    *,
+    uncertainty: float = UNCERTAINTY,
+    late_deg: float = LATE_DEG,
+) -> Adjustment:
     """Work out a meter's calibration.
 
     Where an element's errors are within the bench's uncertainty its words stay as they are, and so does an offset
@@ -163,6 +180,9 @@ def adjust(config: MeterConfig, readings: Sequence[Reading], *, uncertainty: flo
         A step without load, and for each element one at unity power factor and one at 0.5 lagging; in any order.
     uncertainty : float
         The bench's, as a part of the energy. Default :data:`UNCERTAINTY`.
+    late_deg : float
+        By how much a meter's current may be late against its voltage, before any compensation, in degrees. Default
+        :data:`LATE_DEG`.
 
     Raises
     ------
@@ -184,9 +204,16 @@ def adjust(config: MeterConfig, readings: Sequence[Reading], *, uncertainty: flo
             _with_offset(config, config.channel_calibration(channel), offsets[channel])
             for channel in (2 * element, 2 * element + 1)
         )
-        adjusted = _adjust_element(
-            config, element, voltage, current, by_step[element, UNITY], by_step[element, LAG], uncertainty
-        )
+        unity, lag = by_step[element, UNITY], by_step[element, LAG]
+        adjusted = _adjust_element(element, current, unity, lag, uncertainty)
+        if not adjusted.kept:
+            _check_range(config, element, adjusted)
+            late = 360 * lag.hertz * (voltage.delay_s - adjusted.current.delay_s)
+            if late > late_deg:
+                raise BenchError(
+                    f"element {element + 1} at {LAG}: the current seems to be {late:.3g}° late, but a CT is early: "
+                    "the load is 0.5 lead"
+                )
         elements.append(adjusted)
         channels += [voltage, adjusted.current]
     try:
@@ -350,14 +377,9 @@ def _with_offset(config: MeterConfig, calibration: ChannelCalibration, tracked: 
 
 
 def _adjust_element(
-    config: MeterConfig,
-    element: int,
-    voltage: ChannelCalibration,
-    current: ChannelCalibration,
-    unity: Reading,
-    lag: Reading,
-    uncertainty: float,
+    element: int, current: ChannelCalibration, unity: Reading, lag: Reading, uncertainty: float
 ) -> Adjusted:
+    """Work out an element's gain and delay, as the module explains."""
     tangents = [sine / cosine for cosine, sine in (power_factor(each.power_factor) for each in (unity, lag))]
     ratios = [each.net_wh[element] / each.true_wh for each in (unity, lag)]
     found = [ratio - 1 for ratio in ratios]
@@ -372,28 +394,26 @@ def _adjust_element(
         gain=round(current.gain / gain, GAIN_DECIMALS),
         delay_s=round(current.delay_s - late / omega, DELAY_DECIMALS) + 0.0,
     )
-    _check_range(config, element, adjusted, found)
-    if (adjusted.delay_s - voltage.delay_s) * omega < -math.radians(LATE_DEG):
-        raise BenchError(
-            f"element {element + 1} at {LAG}: the current seems to be {math.degrees(late):.3g}° late, but a CT is "
-            "early: the load is 0.5 lead"
-        )
+    # What the decimals leave.
     gain *= adjusted.gain / current.gain
     late += omega * (adjusted.delay_s - current.delay_s)
     left = [gain * (math.cos(late) - tangent * math.sin(late)) - 1 for tangent in tangents]
     return Adjusted(*found, *left, kept=False, current=adjusted)
 
 
-def _check_range(config: MeterConfig, element: int, current: ChannelCalibration, found: Sequence[float]) -> None:
+def _check_range(config: MeterConfig, element: int, adjusted: Adjusted) -> None:
     """Refuse what the core cannot correct."""
-    channels = [ChannelCalibration()] * config.channels
-    for name, index, what in (("gain", 0, UNITY), ("delay_s", 1, LAG)):
-        channels[2 * element + 1] = replace(ChannelCalibration(), **{name: getattr(current, name)})
+    gain, delay = adjusted.current.gain, adjusted.current.delay_s
+    for word, kind, error, what in (
+        (ChannelCalibration(gain=gain), UNITY, adjusted.unity_found, f"a gain of {gain:.4g}"),
+        (ChannelCalibration(delay_s=delay), LAG, adjusted.lag_found, f"a delay of {delay * 1e6:.4g} µs"),
+    ):
+        channels = [ChannelCalibration()] * config.channels
+        channels[2 * element + 1] = word
         try:
             config.with_changes(calibration=tuple(channels))
-        except ConfigError as error:
-            word = f"a gain of {current.gain:.4g}" if name == "gain" else f"a delay of {current.delay_s * 1e6:.4g} µs"
+        except ConfigError as refused:
             raise BenchError(
-                f"element {element + 1} at {what}: the error of {found[index]:+.2%} is beyond correction: it would "
-                f"take {word}; allowed: {error.allowed}"
+                f"element {element + 1} at {kind}: the error of {100 * error:+.4g} % is beyond correction: it takes "
+                f"{what}; allowed: {refused.allowed}"
             ) from None
