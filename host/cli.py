@@ -444,7 +444,7 @@ def _recorded(args: argparse.Namespace) -> Callable[[MeterConfig], list[Reading]
 
 def _simulated(args: argparse.Namespace, uncertainty: float) -> Callable[[MeterConfig], list[Reading]]:
     """Return what takes readings on the simulated bench, with other noise every time."""
-    from blondel.sim.afe.front_end import Parts
+    from blondel.sim.afe.parts import Parts
     from blondel.sim.calibrate import simulate
 
     seed = 1 if args.seed is None else args.seed

@@ -15,14 +15,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from blondel.hdl.config import ChannelCalibration, ConfigError, MeterConfig
+from blondel.sim.afe.front_end import FrontEnd
+from blondel.sim.afe.parts import Parts
 from blondel.sim.bench import Reading, Step, take_readings
 from blondel.sim.source.loads import power_factor
-
-if TYPE_CHECKING:
-    from blondel.sim.afe.front_end import Parts
 
 __all__ = [
     "LATE_DEG",
@@ -152,8 +150,6 @@ def simulate(
     config: MeterConfig, parts: Parts, *, temperature_c: float, seed: int, uncertainty: float
 ) -> list[Reading]:
     """Take the readings of a calibration on the simulated bench: parameters as for :func:`calibrate`."""
-    from blondel.sim.afe.front_end import FrontEnd
-
     front_end = FrontEnd(config, parts, temperature_c=temperature_c, seed=seed)
     rate = front_end.sample_rate_hz
     seconds = max(STEP_S, _least_seconds(config, uncertainty))
