@@ -9,7 +9,7 @@ from blondel.sim.calibrate import Adjustment, test_amps
 __all__ = ["report", "to_json"]
 
 
-def to_json(config: MeterConfig, adjustment: Adjustment, left: Adjustment | None) -> dict[str, object]:
+def to_json(config: MeterConfig, adjustment: Adjustment, again: Adjustment | None) -> dict[str, object]:
     """Return what ``json.dumps`` takes.
 
     Parameters
@@ -18,14 +18,14 @@ def to_json(config: MeterConfig, adjustment: Adjustment, left: Adjustment | None
         The meter's, with the calibration that it had.
     adjustment : Adjustment
         The one that it gets.
-    left : Adjustment or None
-        What a second calibration found; ``None``: the errors that are left are to be predicted.
+    again : Adjustment or None
+        What was found when the meter was measured once more; ``None``: the errors that are left are predicted.
     """
     elements = []
     for element, each in enumerate(adjustment.elements):
-        unity, lag = (each.unity_left, each.lag_left)
-        if left is not None:
-            unity, lag = left.elements[element].unity_found, left.elements[element].lag_found
+        unity, lag = each.unity_left, each.lag_left
+        if again is not None:
+            unity, lag = again.elements[element].unity_found, again.elements[element].lag_found
         before = config.channel_calibration(2 * element + 1)
         elements.append(
             {
@@ -42,24 +42,29 @@ def to_json(config: MeterConfig, adjustment: Adjustment, left: Adjustment | None
         "model": config.model,
         "line_hz": config.line.hertz,
         "test_amps": test_amps(config),
-        "bench": "readings" if left is None else "simulated",
-        "left": "predicted" if left is None else "measured",
+        "bench": "readings" if again is None else "simulated",
+        "left": "predicted" if again is None else "measured",
         "elements": elements,
     }
 
 
-def report(config: MeterConfig, adjustment: Adjustment, left: Adjustment | None) -> str:
+def report(config: MeterConfig, adjustment: Adjustment, again: Adjustment | None) -> str:
     """Return a calibration as text: parameters as for :func:`to_json`."""
-    found = to_json(config, adjustment, left)
-    rows = [("", "found % PF 1", "0.5 lag", "gain ×", "delay µs", f"{found['left']} % PF 1", "0.5 lag", "")]
+    found = to_json(config, adjustment, again)
+    rows = [("", "found %: PF 1", "0.5 lag", "gain ×", "delay µs", "left %: PF 1", "0.5 lag", "")]
     for number, each in enumerate(found["elements"], start=1):
-        errors = [f"{each[f'{when}_percent']:+.4f}" for when in ("found_unity", "found_lag", "left_unity", "left_lag")]
+        # Rounded, then + 0.0: no -0.0000.
+        errors = [
+            f"{round(each[f'{key}_percent'], 4) + 0.0:+.4f}"
+            for key in ("found_unity", "found_lag", "left_unity", "left_lag")
+        ]
         words = f"{each['gain_factor']:.6f}", f"{each['delay_change_us']:+.3f}"
         rows.append((f"element {number}", *errors[:2], *words, *errors[2:], each["verdict"]))
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    bench = {"readings": "from readings", "simulated": "on a simulated bench"}[found["bench"]]
     lines = [
-        f"{config.model} at {config.line.hertz} Hz, {quantity(config.line.v_nominal, 'V')}, "
-        f"{quantity(test_amps(config), 'A')}: {found['bench']}",
+        f"{config.model} at {config.line.hertz} Hz, {quantity(test_amps(config), 'A')}, {bench}; what is left is "
+        f"{found['left']}",
         "",
         *(
             "   ".join(f"{cell:{'<' if n in (0, 7) else '>'}{widths[n]}}" for n, cell in enumerate(row)).rstrip()

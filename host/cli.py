@@ -298,6 +298,10 @@ def _parser() -> argparse.ArgumentParser:
         help="the bench's, of the energy; default 0.01",
     )  # fmt: skip
     command.add_argument(
+        "--late", metavar="DEG", type=_bounded(0, 3, "°"), default=0.007,
+        help="how late a front end may make its currents; what is later is a leading load; default 0.007",
+    )  # fmt: skip
+    command.add_argument(
         "--meter", metavar="N", type=_whole(0, 10**9), help="which of the simulated meters that --seed draws; default 0"
     )
     command.add_argument(
@@ -404,24 +408,24 @@ def _calibrate(args: argparse.Namespace) -> int:
     config = _calibrated(args, config)
     for path in filter(None, (args.output, args.save_readings)):
         check_writable(path)
-    uncertainty = args.uncertainty / 100
-    take = _recorded(args) if args.readings is not None else _simulated(args, uncertainty)
+    limits = {"uncertainty": args.uncertainty / 100, "late_deg": args.late}
+    take = _simulated(args) if args.readings is None else _recorded(args)
     try:
         with _status("calibrating …"):
             readings = take(config)
-            adjustment = adjust(config, readings, uncertainty=uncertainty)
-            left = None  # to be worked out: a readings file cannot be taken again
+            adjustment = adjust(config, readings, **limits)
+            again = None  # readings from a file cannot be taken again
             if args.readings is None:
-                left = adjust(adjustment.config, take(adjustment.config), uncertainty=uncertainty)
+                again = adjust(adjustment.config, take(adjustment.config), **limits)
     except BenchError as error:
         raise InputError(str(error)) from None
     Calibration.of(adjustment.config).write(args.output)
     if args.save_readings is not None:
         write_readings(args.save_readings, config, readings)
     if args.json:
-        print(json.dumps(to_json(config, adjustment, left), indent=2, allow_nan=False))
+        print(json.dumps(to_json(config, adjustment, again), indent=2, allow_nan=False))
     else:
-        print(report(config, adjustment, left), end="")
+        print(f"{report(config, adjustment, again)}\ncalibration  {args.output}")
     return OK
 
 
@@ -442,7 +446,7 @@ def _recorded(args: argparse.Namespace) -> Callable[[MeterConfig], list[Reading]
     return take
 
 
-def _simulated(args: argparse.Namespace, uncertainty: float) -> Callable[[MeterConfig], list[Reading]]:
+def _simulated(args: argparse.Namespace) -> Callable[[MeterConfig], list[Reading]]:
     """Return what takes readings on the simulated bench, with other noise every time."""
     from blondel.sim.afe.parts import Parts
     from blondel.sim.calibrate import simulate
@@ -453,7 +457,9 @@ def _simulated(args: argparse.Namespace, uncertainty: float) -> Callable[[MeterC
 
     def take(config: MeterConfig) -> list[Reading]:
         parts = Parts.draw(config, seed, args.meter or 0)
-        return simulate(config, parts, temperature_c=temperature, seed=next(noise), uncertainty=uncertainty)
+        return simulate(
+            config, parts, temperature_c=temperature, seed=next(noise), uncertainty=args.uncertainty / 100
+        )
 
     return take
 

@@ -40,6 +40,8 @@ ELEMENT_COLUMNS = {
     "overrange_": "1 where overrange is on at the step's end, else 0: block STATUS, bit 2",
     "v_offset_lsb_": "the voltage's offset at the step's end, LSB: block OFFSET, accumulator / -{window}",
     "i_offset_lsb_": "the current's, likewise",
+    "i_gain_word_": "the current's gain word: block GAIN, accumulator",
+    "i_phase_word_": "the current's phase word: block PHASE, accumulator",
 }
 
 
@@ -101,8 +103,8 @@ def write_readings(path: Path, config: MeterConfig, readings: Iterable[Reading])
 def template(config: MeterConfig, steps: Sequence[Step]) -> str:
     """Return a file to fill in: every column explained, every step begun."""
     window = config.window_frames
-    notes = [f"# {name:<17}{what}" for name, what in COLUMNS.items()]
-    notes += [f"# {name + '1, …':<17}{what.format(window=window)}" for name, what in ELEMENT_COLUMNS.items()]
+    notes = [f"# {name:<19}{what}" for name, what in COLUMNS.items()]
+    notes += [f"# {name + '1, …':<19}{what.format(window=window)}" for name, what in ELEMENT_COLUMNS.items()]
     rows = []
     for step in steps:
         element = next((e for e, amps in enumerate(step.amps) if amps), None)
@@ -139,7 +141,8 @@ def _cells(config: MeterConfig, reading: Reading) -> dict[str, str]:
     }
     for e in range(config.elements):
         values = (
-            reading.net_wh[e], int(reading.voltage[e]), int(reading.overrange[e]), *reading.offsets[2 * e : 2 * e + 2]
+            reading.net_wh[e], int(reading.voltage[e]), int(reading.overrange[e]),
+            *reading.offsets[2 * e : 2 * e + 2], *reading.current_words[e],
         )  # fmt: skip
         cells |= {f"{name}{e + 1}": str(value) for name, value in zip(ELEMENT_COLUMNS, values, strict=True)}
     return cells
@@ -162,7 +165,10 @@ def _reading(cells: dict[str, str], config: MeterConfig) -> Reading:
         return value(name, lambda text: _finite(text, least), allowed)
 
     def whole(name: str) -> int:
-        return value(name, lambda text: _at_least_zero(int(text)), "a whole number, 0 or more")
+        return value(name, lambda text: _counted(int(text)), "a whole number, 0 or more")
+
+    def word(name: str) -> int:
+        return value(name, int, "a whole number")
 
     def flags(name: str) -> tuple[bool, ...]:
         return tuple(value(f"{name}_{e + 1}", ("0", "1").index, "0 or 1") == 1 for e in elements)
@@ -187,6 +193,7 @@ def _reading(cells: dict[str, str], config: MeterConfig) -> Reading:
         voltage=flags("voltage"),
         overrange=flags("overrange"),
         offsets=tuple(number(f"{kind}_offset_lsb_{e + 1}") for e in elements for kind in "vi"),
+        current_words=tuple((word(f"i_gain_word_{e + 1}"), word(f"i_phase_word_{e + 1}")) for e in elements),
     )
 
 
@@ -197,7 +204,7 @@ def _finite(text: str, least: float) -> float:
     return value
 
 
-def _at_least_zero(value: int) -> int:
-    if value < 0:
+def _counted(value: int) -> int:
+    if not 0 <= value < 1 << 48:
         raise ValueError
     return value

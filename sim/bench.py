@@ -15,7 +15,7 @@ from blondel.sim.golden.meter import GoldenMeter
 from blondel.sim.source.loads import power_factor
 from blondel.sim.source.mains import Mains
 
-__all__ = ["Reading", "Step", "take_readings"]
+__all__ = ["Reading", "Step", "current_words", "take_readings"]
 
 #: Time in which the bench changes its current, in s, and time that it then waits: a CT's flux follows without DC.
 RAMP_S = 0.25
@@ -74,6 +74,9 @@ class Reading:
     offsets : tuple of float
         The tracked code at zero input of each channel, in LSB of the converter: minus the correction in register block
         ``OFFSET``; voltage and current of element 0 first.
+    current_words : tuple of (int, int)
+        Words that each element's current has: gain (register block ``GAIN``, accumulator) and coefficient of the phase
+        (``PHASE``, accumulator).
     """
 
     element: int | None
@@ -90,6 +93,12 @@ class Reading:
     voltage: tuple[bool, ...]
     overrange: tuple[bool, ...]
     offsets: tuple[float, ...]
+    current_words: tuple[tuple[int, int], ...]
+
+
+def current_words(config: MeterConfig) -> tuple[tuple[int, int], ...]:
+    """Return the words of each element's current that a meter wakes up with: gain, and coefficient of the phase."""
+    return tuple((config.gain_word(channel), config.phase_word(channel)[1]) for channel in range(1, config.channels, 2))
 
 
 class _Meter:
@@ -215,4 +224,5 @@ def _reading(
         voltage=meter.level("voltage"),
         overrange=meter.level("overrange"),
         offsets=meter.offsets,
+        current_words=current_words(config),
     )

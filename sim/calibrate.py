@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from blondel.hdl.config import ChannelCalibration, ConfigError, MeterConfig
 from blondel.sim.afe.front_end import FrontEnd
 from blondel.sim.afe.parts import Parts
-from blondel.sim.bench import Reading, Step, take_readings
+from blondel.sim.bench import Reading, Step, current_words, take_readings
 from blondel.sim.source.loads import power_factor
 
 __all__ = [
@@ -303,6 +303,13 @@ def _check_bench(config: MeterConfig, reading: Reading, uncertainty: float) -> s
 
 def _check_meter(config: MeterConfig, reading: Reading, uncertainty: float) -> str | None:
     """Return what the meter itself says is wrong."""
+    for element, pair in enumerate(zip(reading.current_words, current_words(config), strict=True), start=1):
+        for name, shown, expected in zip(("gain", "phase"), *pair, strict=True):
+            if shown != expected:
+                return (
+                    f"element {element}'s current has the {name} word {shown}, and {expected} in the calibration that "
+                    "the meter is said to have"
+                )
     if reading.lost:
         return f"the meter lost {reading.lost} frames: its converter does not work, or is disturbed"
     for element, raised in enumerate(reading.voltage, start=1):

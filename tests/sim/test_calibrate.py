@@ -271,6 +271,15 @@ def test_values_that_cannot_be_are_named(right, name, value, message):
     refused(SINGLE, [no_load, replace(unity, **{name: value}), lag], f"element 1 at unity power factor: {message}")
 
 
+def test_readings_of_a_meter_with_other_words_are_named(right):
+    """Readings from before a calibration do not count twice."""
+    calibrated = SINGLE.with_changes(calibration=(ChannelCalibration(), ChannelCalibration(gain=0.99)))
+    message = "no load: element 1's current has the gain word 0, and -167772 in the calibration that the meter is said"
+    refused(calibrated, right[SINGLE], message)
+    delayed = SINGLE.with_changes(calibration=(ChannelCalibration(), ChannelCalibration(delay_s=2e-6)))
+    refused(delayed, right[SINGLE], "no load: element 1's current has the phase word 0, and -2")
+
+
 def test_an_offset_that_cannot_be_removed_is_named():
     config = SINGLE
     readings = read(config, plan_steps(config), converter=IdealAdc(config, offset_fraction=[0.3, 0]))
