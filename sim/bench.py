@@ -168,14 +168,16 @@ def take_readings(
     """
     meter = _Meter(config, converter)
     mains = Mains(volts=steps[0].volts, hertz=steps[0].hertz)
-    frames = round(math.ceil(seconds * mains.hertz) / mains.hertz * sample_rate_hz)
+    cycle = sample_rate_hz / mains.hertz
+    frames = round(math.ceil(seconds * mains.hertz) * cycle)
     ramp = math.ceil(RAMP_S * sample_rate_hz)
     settle = max(config.frames_in(config.settle_s), config.path_delay)
     readings, before = [], np.zeros((2, config.elements))
     for step in steps:
         lead_in = 2 * ramp if readings else settle
         after = _phasors(step)
-        begin = meter.frames + lead_in
+        # Windows end at a zero crossing: from one to the next whole cycles, what a step left in an offset has no energy.
+        begin = round(math.ceil((meter.frames + lead_in) / cycle) * cycle) + config.path_delay
         end = begin + frames
         true_joules, pulses = np.zeros(config.elements), 0
         base = None
