@@ -292,6 +292,14 @@ def test_an_offset_that_cannot_be_removed_is_named():
     refused(config, readings, "an offset is beyond what can be removed: calibration[0].offset is ")
 
 
+@pytest.mark.parametrize("rate", [7999.61, 8000.39])
+def test_the_bench_is_right_over_half_a_sample_more_than_whole_cycles(rate):
+    """True energy is of the frames that the registers show, which the pipeline has delayed."""
+    for reading in take_readings(SINGLE, IdealAdc(SINGLE), plan_steps(SINGLE)[1:], sample_rate_hz=rate, seconds=1.25):
+        registered = reading.net_wh[0] * 8000 / rate
+        assert registered == pytest.approx(reading.true_wh, rel=4e-6)
+
+
 def test_the_bench_reads_what_the_registers_show():
     """Pulses and registers are of the interval alone, and of the energy that was there."""
     config = SINGLE
