@@ -176,7 +176,7 @@ def take_readings(
     for step in steps:
         lead_in = 2 * ramp if readings else settle
         after = _phasors(step)
-        # Where the meter's windows do: over whole cycles, what the change of current left in an offset has no energy.
+        # Windows end at zero crossings, too; over whole cycles what a step leaves in an offset has no energy.
         begin = round(math.ceil((meter.frames + lead_in) / cycle) * cycle) + config.path_delay
         end = begin + frames
         true_joules, pulses = np.zeros(config.elements), 0

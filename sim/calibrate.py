@@ -187,11 +187,10 @@ def adjust(
     """
     by_step = _sorted(config, readings)
     for (element, kind), reading in by_step.items():
-        where = NO_LOAD if element is None else f"element {element + 1} at {kind}"
         for check in (_check_bench, _check_meter, _check_energy):
             fault = check(config, reading, uncertainty)
             if fault:
-                raise BenchError(f"{where}: {fault}")
+                raise BenchError(f"{_where(element, kind)}: {fault}")
     offsets = by_step[None, NO_LOAD].offsets
     channels: list[ChannelCalibration] = []
     elements = []
