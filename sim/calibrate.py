@@ -44,7 +44,7 @@ UNCERTAINTY = 1e-4
 #: Least duration of a step on the simulated bench, in s.
 STEP_S = 1.0
 #: Change of an offset, as a part of full scale, that is not worth a new word: both channels off by as much are
-#: 0.2 µW on a meter for 100 A.
+#: 0.1 µW on a meter for 100 A. Neither is one of less than an LSB.
 OFFSET_RESOLUTION = 1e-6
 #: A CT is early, because it takes its magnetizing current from what it transforms. The filters of voltage and current
 #: make up for no more than this, in degrees (an assumption): what seems later is a leading load.
@@ -166,7 +166,7 @@ def adjust(
     """Work out a meter's calibration.
 
     Where an element's errors are within the bench's uncertainty its words stay as they are, and so does an offset
-    within :data:`OFFSET_RESOLUTION`: calibrating once more changes nothing.
+    within :data:`OFFSET_RESOLUTION` or an LSB: calibrating once more changes nothing.
 
     Parameters
     ----------
@@ -372,7 +372,8 @@ def _check_energy(config: MeterConfig, reading: Reading, uncertainty: float) -> 
 
 def _with_offset(config: MeterConfig, calibration: ChannelCalibration, tracked: float) -> ChannelCalibration:
     """Return a channel's calibration with the tracked offset, or with its own where that is as good."""
-    resolution = OFFSET_RESOLUTION * (1 << (config.sample_bits - 1))
+    # Corrections are added in whole LSB, and where a converter's noise is less than that so is what is tracked.
+    resolution = max(OFFSET_RESOLUTION * (1 << (config.sample_bits - 1)), 1.0)
     if calibration.offset is not None and abs(calibration.offset - tracked) <= resolution:
         return calibration
     return replace(calibration, offset=round(tracked, OFFSET_DECIMALS) + 0.0)

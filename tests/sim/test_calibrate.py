@@ -85,6 +85,14 @@ def test_whatever_the_noise_repeating_it_changes_nothing(seed):
         assert calibrate(calibrated, parts, seed=rng(f"again {seed}").getrandbits(32)) == calibrated
 
 
+@pytest.mark.parametrize(("bits", "rate"), [(16, 8000), (16, 2000), (20, 4000), (24, 16000)])
+def test_whatever_the_samples_repeating_it_changes_nothing(bits, rate):
+    config = MeterConfig.for_model("MSNCT-1SC", sample_bits=bits, sample_rate_hz=rate)
+    parts = Parts.draw(config, rng(f"meter {bits} {rate}").getrandbits(32), 0)
+    calibrated = calibrate(config, parts, seed=1)
+    assert calibrate(calibrated, parts, seed=2) == calibrated
+
+
 @pytest.mark.parametrize("factor", ["1", "0.5lag", "0.866lead", "0.8lag"])
 def test_a_calibrated_meter_is_right_at_other_power_factors(factor):
     """Measured by what measures everything else, and at power factors at which it was not calibrated."""
