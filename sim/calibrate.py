@@ -35,11 +35,11 @@ __all__ = [
     "test_amps",
 ]
 
-#: Test amps (TA) by class amps, in A: California Division of Measurement Standards, EPO 39-1 ("TA 15 CL100", "TA 30
-#: CL200/CL320"), as quoted in public; ANSI C12.20 itself was not seen. Classes that are not here are taken at the same
-#: part of the class amps, 15 %: an assumption.
-TEST_AMPS = {100.0: 15.0, 200.0: 30.0}
-#: The bench's own uncertainty of energy, as a part of it: an assumption; bench standards of 0.01 % can be bought.
+#: Test amps (TA) as a part of the class amps: 15 A for class 100, 30 A for class 200, after California's Division of
+#: Measurement Standards, EPO 39-1, as electricalengineering.xyz quotes it; ANSI C12.20 itself was not seen. The same
+#: part for other classes is an assumption.
+TEST_FRACTION = 0.15
+#: The bench's own uncertainty of energy, as a part of it: an assumption.
 UNCERTAINTY = 1e-4
 #: Least duration of a step on the simulated bench, in s.
 STEP_S = 1.0
@@ -49,7 +49,7 @@ OFFSET_RESOLUTION = 1e-6
 #: A CT is early, because it takes its magnetizing current from what it transforms. The filters of voltage and current
 #: make up for no more than this, in degrees (an assumption): what seems later is a leading load.
 LATE_DEG = 0.007
-#: Decimals of what is found: gain, delay (s), offset (LSB). Each is finer than a word of the core.
+#: Decimals of what is found: gain and delay (s), finer than the core's words at 8 kS/s; offset (LSB).
 GAIN_DECIMALS, DELAY_DECIMALS, OFFSET_DECIMALS = 8, 10, 2
 
 #: Names of the three kinds of step.
@@ -62,7 +62,7 @@ class BenchError(ValueError):
 
 @dataclass(frozen=True)
 class Adjusted:
-    """What calibration did to an element.
+    """What calibration does to an element.
 
     Parameters
     ----------
@@ -87,7 +87,15 @@ class Adjusted:
 
 @dataclass(frozen=True)
 class Adjustment:
-    """A meter's new calibration, and what it did to each element."""
+    """What calibration does to a meter.
+
+    Parameters
+    ----------
+    config : MeterConfig
+        The meter's, with its new calibration.
+    elements : tuple of Adjusted
+        Each element's errors and words.
+    """
 
     config: MeterConfig
     elements: tuple[Adjusted, ...]
@@ -95,7 +103,7 @@ class Adjustment:
 
 def test_amps(config: MeterConfig) -> float:
     """Return the current at which a meter is calibrated, in A rms."""
-    return TEST_AMPS.get(config.class_amps, 0.15 * config.class_amps)
+    return TEST_FRACTION * config.class_amps
 
 
 def plan_steps(config: MeterConfig) -> tuple[Step, ...]:
@@ -192,6 +200,11 @@ def adjust(
             if fault:
                 raise BenchError(f"{_where(element, kind)}: {fault}")
     offsets = by_step[None, NO_LOAD].offsets
+    for channel, offset in enumerate(offsets):
+        allowed = _refused(config, channel, ChannelCalibration(offset=offset))
+        if allowed:
+            whose = f"element {channel // 2 + 1}'s {('voltage', 'current')[channel % 2]}"
+            raise BenchError(f"{whose} has an offset of {offset:.0f} LSB, beyond correction; allowed: {allowed}")
     channels: list[ChannelCalibration] = []
     elements = []
     for element in range(config.elements):
@@ -211,10 +224,7 @@ def adjust(
                 )
         elements.append(adjusted)
         channels += [voltage, adjusted.current]
-    try:
-        return Adjustment(config.with_changes(calibration=tuple(channels)), tuple(elements))
-    except ConfigError as error:
-        raise BenchError(f"an offset is beyond what can be removed: {error}") from None
+    return Adjustment(config.with_changes(calibration=tuple(channels)), tuple(elements))
 
 
 def _least_seconds(config: MeterConfig, uncertainty: float) -> float:
@@ -411,12 +421,20 @@ def _check_range(config: MeterConfig, element: int, adjusted: Adjusted) -> None:
         (ChannelCalibration(gain=gain), UNITY, adjusted.unity_found, f"a gain of {gain:.4g}"),
         (ChannelCalibration(delay_s=delay), LAG, adjusted.lag_found, f"a delay of {delay * 1e6:.4g} µs"),
     ):
-        channels = [ChannelCalibration()] * config.channels
-        channels[2 * element + 1] = word
-        try:
-            config.with_changes(calibration=tuple(channels))
-        except ConfigError as refused:
+        allowed = _refused(config, 2 * element + 1, word)
+        if allowed:
             raise BenchError(
-                f"element {element + 1} at {kind}: the error of {100 * error:+.4g} % is beyond correction: it takes "
-                f"{what}; allowed: {refused.allowed}"
-            ) from None
+                f"{_where(element, kind)}: the error of {100 * error:+.4g} % is beyond correction: it takes {what}; "
+                f"allowed: {allowed}"
+            )
+
+
+def _refused(config: MeterConfig, channel: int, calibration: ChannelCalibration) -> str | None:
+    """Return what is allowed where the core cannot have a calibration of one channel."""
+    channels = [ChannelCalibration()] * config.channels
+    channels[channel] = calibration
+    try:
+        config.with_changes(calibration=tuple(channels))
+    except ConfigError as error:
+        return error.allowed
+    return None

@@ -297,7 +297,8 @@ def test_registers_may_be_read_before_and_after_the_load(right):
 def test_an_offset_that_cannot_be_removed_is_named():
     config = SINGLE
     readings = read(config, plan_steps(config), converter=IdealAdc(config, offset_fraction=[0.3, 0]))
-    refused(config, readings, "an offset is beyond what can be removed: calibration[0].offset is ")
+    refused(config, readings, "element 1's voltage has an offset of 25165")
+    refused(config, readings, " LSB, beyond correction; allowed: ±2097152 LSB")
 
 
 @pytest.mark.parametrize("rate", [7999.61, 8000.39])
