@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from numba.extending import register_jitable
 
-__all__ = ["saturate", "shift_right_half_even", "shift_right_trunc", "wrap"]
+__all__ = ["fits", "saturate", "shift_right_half_even", "shift_right_trunc", "wrap"]
 
 
 @register_jitable
@@ -27,6 +27,12 @@ def shift_right_half_even(value, shift):
     if shift == 0:
         return value
     return (value + ((1 << (shift - 1)) - 1) + ((value >> shift) & 1)) >> shift
+
+
+@register_jitable
+def fits(value, width):
+    """Tell whether ``value`` is one of ``signed(width)``."""
+    return (value + (1 << (width - 1))) >> width == 0
 
 
 @register_jitable

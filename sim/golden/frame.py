@@ -13,26 +13,49 @@ __all__ = ["Frame"]
 
 
 @njit(cache=True)
-def _pass_valid(
-    frames, ok, place, voltage, window_frames, window_frames_most, sample_bits, samples, index, window, late, clip
-):  # fmt: skip
+def next_run(voltages, start, place, before, window_frames, window_frames_most):
+    """Find frames that are all early or all late in their window, of which only the last may end it.
+
+    Parameters
+    ----------
+    voltages : ndarray of integers, (valid frames,)
+        The first voltage.
+    start : int
+        The first frame to look at.
+    place, before : int
+        Valid frames since the last window's end, and the last one's voltage.
+    window_frames, window_frames_most : int
+        The configuration's.
+
+    Returns
+    -------
+    stop : int
+        The frame after the last one.
+    late, ends : bool
+        Whether they come after the window's first ``window_frames``, and whether the last one ends it.
+    place, before : int
+        The same after the last one.
+    """
+    if place < window_frames:
+        stop = min(start + window_frames - place, len(voltages))
+        return stop, False, False, place + stop - start, np.int64(voltages[stop - 1])
+    for n in range(start, len(voltages)):
+        voltage = np.int64(voltages[n])
+        if (before < 0 and voltage >= 0) or place == window_frames_most:
+            return n + 1, True, True, 0, voltage
+        before = voltage
+        place += 1
+    return len(voltages), True, False, place, before
+
+
+@njit(cache=True)
+def take_channel(samples, sample_bits, out, clip):
+    """Copy one channel's samples; ``clip`` becomes true where one is at an end of its range."""
     most = (1 << (sample_bits - 1)) - 1
-    least = -(1 << (sample_bits - 1))
-    m = 0
-    for n in range(frames.shape[0]):
-        if ok[n]:
-            for channel in range(frames.shape[1]):
-                sample = np.int64(frames[n, channel])
-                samples[m, channel] = sample
-                clip[m, channel] = (sample == most) | (sample == least)
-            index[m] = n
-            crosses = voltage < 0 and samples[m, 0] >= 0
-            voltage = samples[m, 0]
-            late[m] = place >= window_frames
-            window[m] = (late[m] and crosses) or place == window_frames_most
-            place = 0 if window[m] else place + 1
-            m += 1
-    return place, voltage
+    for n in range(len(samples)):
+        out[n] = samples[n]
+    for n in range(len(samples)):
+        clip[n] = (out[n] == most) | (out[n] == ~most)
 
 
 class Frame(Block):
@@ -58,7 +81,7 @@ class Frame(Block):
         self.frames = 0
         self.lost = 0
         # Valid frames since the last window's end, and the last one's first voltage.
-        self._place, self._voltage = 0, 0
+        self.place, self.voltage = 0, 0
 
     def preset(self, frames: int, lost: int) -> None:
         """Set the counters; no window moves."""
@@ -90,15 +113,25 @@ class Frame(Block):
             True on the most positive and the most negative sample.
         """
         config = self._config
-        valid = int(np.count_nonzero(ok))
-        samples = np.empty((valid, frames.shape[1]), dtype=np.int64)
-        index = np.empty(valid, dtype=np.int64)
-        window, late = np.empty(valid, dtype=bool), np.empty(valid, dtype=bool)
-        clip = np.empty((valid, frames.shape[1]), dtype=bool)
-        self._place, self._voltage = _pass_valid(
-            frames, ok, self._place, self._voltage, config.window_frames, config.window_frames_most,
-            config.sample_bits, samples, index, window, late, clip,
-        )  # fmt: skip
+        index = np.flatnonzero(ok)
+        valid = len(index)
+        chosen = frames[index].astype(np.int32)
+        samples = np.empty((config.channels, valid), dtype=np.int32)
+        clip = np.empty((config.channels, valid), dtype=bool)
+        for channel in range(config.channels):
+            take_channel(chosen[:, channel], config.sample_bits, samples[channel], clip[channel])
+        window, late = np.zeros(valid, dtype=bool), np.empty(valid, dtype=bool)
+        start = 0
+        while start < valid:
+            stop, is_late, ends, self.place, self.voltage = next_run(
+                samples[0], start, self.place, self.voltage, config.window_frames, config.window_frames_most
+            )
+            late[start:stop], window[stop - 1] = is_late, ends
+            start = stop
+        self.count(valid, len(frames) - valid)
+        return samples.T.astype(np.int64), index, window, late, clip.T
+
+    def count(self, valid: int, lost: int) -> None:
+        """Count frames."""
         self.frames = (self.frames + valid) % (1 << COUNTER_BITS)
-        self.lost = (self.lost + len(frames) - valid) % (1 << COUNTER_BITS)
-        return samples, index, window, late, clip
+        self.lost = (self.lost + lost) % (1 << COUNTER_BITS)

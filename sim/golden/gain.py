@@ -2,28 +2,75 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from blondel.hdl.config import GAIN_FRACTION_BITS, MeterConfig
 from blondel.sim.golden.block import Block
-from blondel.sim.golden.fixed import saturate, shift_right_trunc
+from blondel.sim.golden.fixed import fits, saturate, shift_right_trunc
 
-__all__ = ["Gain"]
+__all__ = ["FRAMES_MOST", "Gain", "GainState", "calibrate"]
+
+
+#: Frames that can be calibrated at a time: sums of so many products of signed(27) and 1.25 × 2**24 fit in int64.
+FRAMES_MOST = 4096
+
+
+class GainState(NamedTuple):
+    """What the gain stage knows of its channels, and the words of its configuration.
+
+    Parameters
+    ----------
+    gain, remainder : ndarray of int64, (channels,)
+        Gains less one, × 2**shift; what was cut off from the last results.
+    path_bits, shift : int
+        Width of a result; fraction bits of a gain.
+    """
+
+    gain: np.ndarray
+    remainder: np.ndarray
+    path_bits: int
+    shift: int
 
 
 @njit(cache=True)
-def _calibrate(samples, clip, gain, remainder, path_bits, shift, out, clip_out):
-    carried = (1 << shift) - 1
-    for n in range(samples.shape[0]):
-        for channel in range(samples.shape[1]):
-            sample = samples[n, channel]
-            total = (sample << shift) + remainder[channel] + sample * gain[channel]
-            remainder[channel] = total & carried
-            total = shift_right_trunc(total, shift)
-            result = saturate(total, path_bits)
-            out[n, channel] = result
-            clip_out[n, channel] = clip[n, channel] | (result != total)
+def calibrate(samples, channel, state, sums, clip):
+    """Multiply one channel's samples by its gain, in place.
+
+    What is cut off from a result is carried to the next one. So a result is the step that the exact sum of
+    all products makes in its whole part: first the sums, then, without waiting for each other, the steps.
+
+    Parameters
+    ----------
+    samples : ndarray of int32, (frames,)
+        At most :data:`FRAMES_MOST` frames, so that ``sums`` do not overflow.
+    channel : int
+        Which it is.
+    state : GainState
+        Moves on.
+    sums : ndarray of int64, (frames + 1,)
+        To work with.
+    clip : ndarray of bool, (frames,)
+        Is set where a result is saturated.
+    """
+    factor = (1 << state.shift) + state.gain[channel]
+    total = state.remainder[channel]
+    sums[0] = total
+    for n in range(len(samples)):
+        total += samples[n] * factor
+        sums[n + 1] = total
+    state.remainder[channel] = total & ((1 << state.shift) - 1)
+    saturated = False
+    for n in range(len(samples)):
+        result = shift_right_trunc(sums[n + 1], state.shift) - shift_right_trunc(sums[n], state.shift)
+        samples[n] = result
+        saturated |= not fits(result, state.path_bits)
+    if saturated:
+        for n in range(len(samples)):
+            clip[n] |= not fits(samples[n], state.path_bits)
+            samples[n] = saturate(samples[n], state.path_bits)
 
 
 class Gain(Block):
@@ -36,8 +83,8 @@ class Gain(Block):
 
     Attributes
     ----------
-    gain : ndarray of int64, (channels,)
-        Gains less one, × 2**24, signed(23).
+    state : GainState
+        What the compiled functions of this block work on.
     """
 
     def __init__(self, config: MeterConfig):
@@ -47,8 +94,17 @@ class Gain(Block):
     def reset(self) -> None:
         """Return to the state at power-up."""
         config = self._config
-        self.gain = np.array([config.gain_word(c) for c in range(config.channels)], dtype=np.int64)
-        self._remainder = np.zeros(config.channels, dtype=np.int64)
+        self.state = GainState(
+            gain=np.array([config.gain_word(c) for c in range(config.channels)], dtype=np.int64),
+            remainder=np.zeros(config.channels, dtype=np.int64),
+            path_bits=config.path_bits,
+            shift=GAIN_FRACTION_BITS,
+        )
+
+    @property
+    def gain(self) -> np.ndarray:
+        """Gains less one, × 2**24, signed(23); int64, (channels,)."""
+        return self.state.gain
 
     def next(self, samples: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Calibrate the channels of valid frames.
@@ -67,8 +123,10 @@ class Gain(Block):
         clip : ndarray of bool, (frames, channels)
             ``clip``, and True where ``out`` is saturated.
         """
-        out = np.empty(samples.shape, dtype=np.int64)
-        clip_out = np.empty(samples.shape, dtype=bool)
-        path_bits = self._config.path_bits
-        _calibrate(samples, clip, self.gain, self._remainder, path_bits, GAIN_FRACTION_BITS, out, clip_out)
-        return out, clip_out
+        rows, clip = np.array(samples.T, dtype=np.int32, order="C"), np.array(clip.T, order="C")
+        sums = np.empty(FRAMES_MOST + 1, dtype=np.int64)
+        for start in range(0, len(samples), FRAMES_MOST):
+            part = slice(start, start + FRAMES_MOST)
+            for channel in range(self._config.channels):
+                calibrate(rows[channel, part], channel, self.state, sums, clip[channel, part])
+        return rows.T.astype(np.int64), clip.T

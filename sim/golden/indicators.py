@@ -2,39 +2,77 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from blondel.hdl.config import MeterConfig
 from blondel.sim.golden.block import Block
 
-__all__ = ["Indicators"]
+__all__ = ["OVERRANGE", "VOLTAGE", "IndicatorState", "Indicators", "watch_clip", "watch_squares", "watch_window"]
 
 #: Bits of the status: the voltage is out of the line's range; a channel is, or was, over range.
 VOLTAGE, OVERRANGE = 1, 2
 
 
+class IndicatorState(NamedTuple):
+    """What the indicators know of their elements, and the words of their configuration.
+
+    Parameters
+    ----------
+    sums : ndarray of int64, (elements, 2)
+        Sums of the window's squares, of voltage and of current.
+    status : ndarray of int64, (elements,)
+        :data:`VOLTAGE` and :data:`OVERRANGE`.
+    shift, low, high, current_high : int
+        The configuration's.
+    """
+
+    sums: np.ndarray
+    status: np.ndarray
+    shift: int
+    low: int
+    high: int
+    current_high: int
+
+
 @njit(cache=True)
-def _watch(samples, window, late, clip, shift, low, high, current_high, sums, status, out):
-    for n in range(samples.shape[0]):
-        for element in range(status.shape[0]):
-            if not late[n]:
-                voltage = samples[n, 2 * element] >> shift
-                current = samples[n, 2 * element + 1] >> shift
-                sums[element, 0] += voltage * voltage
-                sums[element, 1] += current * current
-            if clip[n, 2 * element] or clip[n, 2 * element + 1]:
-                status[element] |= OVERRANGE
-            if window[n]:
-                if sums[element, 0] < low or sums[element, 0] > high:
-                    status[element] |= VOLTAGE
-                else:
-                    status[element] &= ~VOLTAGE
-                if sums[element, 1] > current_high:
-                    status[element] |= OVERRANGE
-                sums[element, 0] = 0
-                sums[element, 1] = 0
-            out[n, element] = status[element]
+def watch_squares(samples, element, channel, state):
+    """Add the squares of a voltage's (``channel`` 0) or a current's (1) calibrated samples."""
+    total = np.int64(0)
+    for n in range(len(samples)):
+        sample = np.int64(samples[n]) >> state.shift
+        total += sample * sample
+    state.sums[element, channel] += total
+
+
+@njit(cache=True)
+def watch_clip(clip_v, clip_i, element, state):
+    """Return the first frame that takes the element over range; none: how many there are."""
+    frames = len(clip_v)
+    clipped = False
+    for n in range(frames):
+        clipped |= clip_v[n] | clip_i[n]
+    if clipped and not state.status[element] & OVERRANGE:
+        state.status[element] |= OVERRANGE
+        for n in range(frames):
+            if clip_v[n] or clip_i[n]:
+                return n
+    return frames
+
+
+@njit(cache=True)
+def watch_window(element, state):
+    """Judge the element's sums at a window's end."""
+    if state.low <= state.sums[element, 0] <= state.high:
+        state.status[element] &= ~VOLTAGE
+    else:
+        state.status[element] |= VOLTAGE
+    if state.sums[element, 1] > state.current_high:
+        state.status[element] |= OVERRANGE
+    state.sums[element, 0] = state.sums[element, 1] = 0
 
 
 class Indicators(Block):
@@ -44,6 +82,11 @@ class Indicators(Block):
     ----------
     config : MeterConfig
         The same that makes the hardware.
+
+    Attributes
+    ----------
+    state : IndicatorState
+        What the compiled functions of this block work on.
     """
 
     def __init__(self, config: MeterConfig):
@@ -52,8 +95,15 @@ class Indicators(Block):
 
     def reset(self) -> None:
         """Return to the state at power-up."""
-        self._sums = np.zeros((self._config.elements, 2), dtype=np.int64)
-        self._status = np.zeros(self._config.elements, dtype=np.int64)
+        config = self._config
+        self.state = IndicatorState(
+            sums=np.zeros((config.elements, 2), dtype=np.int64),
+            status=np.zeros(config.elements, dtype=np.int64),
+            shift=config.indicator_shift,
+            low=config.voltage_low,
+            high=config.voltage_high,
+            current_high=config.current_high,
+        )
 
     def next(self, samples: np.ndarray, window: np.ndarray, late: np.ndarray, clip: np.ndarray) -> np.ndarray:
         """Watch valid frames.
@@ -75,10 +125,19 @@ class Indicators(Block):
             After each frame, bit 0: the voltage of the last whole window was out of the line's range; bit 1:
             overrange, sticky.
         """
-        config = self._config
-        out = np.empty((len(samples), config.elements), dtype=np.uint8)
-        _watch(
-            samples, window, late, clip, config.indicator_shift, config.voltage_low, config.voltage_high,
-            config.current_high, self._sums, self._status, out,
-        )  # fmt: skip
+        rows, clip = np.array(samples.T, dtype=np.int32, order="C"), np.array(clip.T, order="C")
+        out = np.empty((len(samples), self._config.elements), dtype=np.uint8)
+        changes = np.flatnonzero(window[:-1] | (late[1:] != late[:-1])) + 1
+        for start, stop in itertools.pairwise([0, *changes, len(samples)]):
+            for element in range(self._config.elements):
+                status = self.state.status[element]
+                v, i = 2 * element, 2 * element + 1
+                over = start + watch_clip(clip[v, start:stop], clip[i, start:stop], element, self.state)
+                if not late[start:stop].any():
+                    watch_squares(rows[v, start:stop], element, 0, self.state)
+                    watch_squares(rows[i, start:stop], element, 1, self.state)
+                out[start:over, element], out[over:stop, element] = status, self.state.status[element]
+                if window[start:stop].any():
+                    watch_window(element, self.state)
+                    out[stop - 1, element] = self.state.status[element]
         return out

@@ -8,19 +8,16 @@ from blondel.hdl.config import MeterConfig
 from blondel.sim.engine import Events, State, output_names
 from blondel.sim.golden.block import Block
 from blondel.sim.golden.counter import CounterDrive
-from blondel.sim.golden.energy import Energy
+from blondel.sim.golden.energy import NO_LOAD, Energy
 from blondel.sim.golden.frame import Frame
 from blondel.sim.golden.gain import Gain
 from blondel.sim.golden.indicators import Indicators
 from blondel.sim.golden.offset import Offset
 from blondel.sim.golden.phase import Phase
-from blondel.sim.golden.power import Power
+from blondel.sim.golden.pipeline import STATUS, run
 from blondel.sim.golden.pulses import PulseOutputs
 
 __all__ = ["GoldenMeter"]
-
-#: Values (frames × channels) that the blocks pass on at a time: what stays in a core's cache.
-CHUNK_VALUES = 1 << 14
 
 
 class GoldenMeter(Block):
@@ -30,22 +27,22 @@ class GoldenMeter(Block):
     ----------
     config : MeterConfig
         The same that makes the hardware.
+
+    Attributes
+    ----------
+    blocks : dict of str, Block
+        Those that have a state, by name.
     """
 
     def __init__(self, config: MeterConfig):
         self.config = config
-        self._chunk = max(1, CHUNK_VALUES // config.channels)
-        elements = config.elements
-        names = output_names(config)
-        # Where the bits of the status arrays stand among the outputs: indicators', then energy's.
-        first = [names.index(f"{name}[0]") for name in ("voltage", "overrange", "reversed", "no_load")]
-        self._status_outputs = np.concatenate([np.arange(start, start + elements) for start in first])
-        self._blocks = {
+        # The elements' outputs follow each other.
+        self._first_status = output_names(config).index(f"{STATUS[0]}[0]")
+        self.blocks = {
             "frame": Frame(config),
             "offset": Offset(config),
             "phase": Phase(config),
             "gain": Gain(config),
-            "power": Power(config),
             "indicators": Indicators(config),
             "energy": Energy(config),
             "pulses": PulseOutputs(config),
@@ -55,12 +52,11 @@ class GoldenMeter(Block):
 
     def reset(self) -> None:
         """Return to the state at power-up."""
-        for block in self._blocks.values():
+        for block in self.blocks.values():
             block.reset()
         self._frame = 0
-        elements = self.config.elements
         # At power-up an element is not loaded until it turns out to be.
-        self._status = np.concatenate([np.zeros(3 * elements, dtype=bool), np.ones(elements, dtype=bool)])
+        self._shown = np.full(self.config.elements, NO_LOAD, dtype=np.int64)
 
     def next(self, frames: np.ndarray, ok: np.ndarray | None = None) -> Events:
         """Meter more frames.
@@ -77,42 +73,30 @@ class GoldenMeter(Block):
         Events
             The edges of all outputs.
         """
-        parts = []
-        for start in range(0, len(frames), self._chunk):
-            chunk = slice(start, start + self._chunk)
-            parts.append(self._next_chunk(frames[chunk], None if ok is None else ok[chunk]))
-        return Events.join(parts)
+        config, blocks = self.config, self.blocks
+        frames = np.require(frames, dtype=np.int32, requirements=["C", "W"])
+        ok = np.empty(0, dtype=bool) if ok is None else np.require(ok, dtype=bool, requirements=["C", "W"])
+        frame = blocks["frame"]
+        ticks, edges, frame.place, frame.voltage = run(
+            frames, ok, frame.place, frame.voltage, config.sample_bits, config.window_frames, config.window_frames_most,
+            *(blocks[name].state for name in ("offset", "phase", "gain", "indicators", "energy")), self._shown,
+        )  # fmt: skip
+        lost = len(ok) - int(np.count_nonzero(ok))
+        frame.count(len(frames) - lost, lost)
 
-    def _next_chunk(self, frames: np.ndarray, ok: np.ndarray | None) -> Events:
-        blocks = self._blocks
-        if ok is None:
-            ok = np.ones(len(frames), dtype=bool)
-        samples, index, window, late, clip = blocks["frame"].next(frames, ok)
-        samples = blocks["offset"].next(samples, window)
-        samples, clip = blocks["phase"].next(samples, clip)
-        samples, clip = blocks["gain"].next(samples, clip)
-        ranges = blocks["indicators"].next(samples, window, late, clip)
-        ticks, flows = blocks["energy"].next(blocks["power"].next(samples), window)
-        pulse_edges, counts = blocks["pulses"].next(len(frames), index[np.flatnonzero(ticks)])
+        pulse_edges, counts = blocks["pulses"].next(len(frames), np.array(ticks, dtype=np.int64))
         counter_edges = blocks["counter"].next(len(frames), counts)
-        status_edges = self._status_edges(np.stack([ranges & 1, ranges >> 1, flows & 1, flows >> 1], axis=1), index)
-        edges = Events.join([pulse_edges, counter_edges, status_edges])
-        order = np.lexsort((edges.output, edges.frame))
-        events = Events(edges.frame[order] + self._frame, edges.output[order], edges.level[order])
+        at, output, level = np.array(edges, dtype=np.int64).reshape(-1, 3).T
+        status_edges = Events(at, (self._first_status + output).astype(np.uint16), level.astype(bool))
+        joined = Events.join([pulse_edges, counter_edges, status_edges])
+        order = np.lexsort((joined.output, joined.frame))
+        events = Events(joined.frame[order] + self._frame, joined.output[order], joined.level[order])
         self._frame += len(frames)
         return events
 
-    def _status_edges(self, status: np.ndarray, index: np.ndarray) -> Events:
-        """Find the edges of the indicators: ``status`` is (frames, 4, elements), ``index`` (frames,)."""
-        status = status.reshape(len(status), -1).astype(bool)
-        before = np.concatenate([self._status[np.newaxis], status])
-        row, column = np.nonzero(before[1:] != before[:-1])
-        self._status = before[-1]
-        return Events(index[row], self._status_outputs[column].astype(np.uint16), status[row, column])
-
     def state(self) -> State:
         """Return the registers and residuals."""
-        blocks = self._blocks
+        blocks = self.blocks
         return State(
             config=self.config,
             energy=blocks["energy"].records.copy(),
@@ -128,7 +112,7 @@ class GoldenMeter(Block):
 
     def preset(self, state: State) -> None:
         """Continue where another meter stood; before the first frame."""
-        blocks = self._blocks
+        blocks = self.blocks
         blocks["energy"].preset(state.energy)
         blocks["pulses"].preset(state.outputs[:2])
         blocks["counter"].preset(state.outputs[2:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -10,28 +12,60 @@ from blondel.hdl.metrology.offset import OLDEST
 from blondel.sim.golden.block import Block
 from blondel.sim.golden.fixed import shift_right_half_even
 
-__all__ = ["Offset"]
+__all__ = ["Offset", "OffsetState", "remove_offset", "track"]
+
+
+class OffsetState(NamedTuple):
+    """What the offset stage knows of its channels, and the words of its configuration.
+
+    Parameters
+    ----------
+    correction, total : ndarray of int64, (channels,)
+        Minus the offset estimates, LSB × 2**-window_log2; sums of the window's samples less their offset.
+    age : ndarray of int64, (1,)
+        Windows that have been tracked, up to ``oldest``.
+    window_log2, limit, acquired, oldest, slowest : int
+        Fraction bits and limit of a correction; the windows taken whole; the age from which on the steps are
+        the slowest; how many of these are one whole step.
+    tracking : bool
+        Whether the corrections move.
+    """
+
+    correction: np.ndarray
+    total: np.ndarray
+    age: np.ndarray
+    window_log2: int
+    limit: int
+    acquired: int
+    oldest: int
+    slowest: int
+    tracking: bool
 
 
 @njit(cache=True)
-def _remove_offset(
-    samples, window, correction, total, age, acquired, oldest, slowest, window_log2, limit, tracking, out
-):  # fmt: skip
-    for n in range(samples.shape[0]):
-        for channel in range(samples.shape[1]):
-            result = np.int64(samples[n, channel]) + shift_right_half_even(correction[channel], window_log2)
-            out[n, channel] = result
-            total[channel] += result
-        if window[n]:
-            steps = slowest >> max(age[0] - (acquired - 1), 0)
-            for channel in range(samples.shape[1]):
-                if tracking:
-                    for _ in range(steps):
-                        moved = correction[channel] + ~(total[channel] // slowest)
-                        if -limit <= moved < limit:
-                            correction[channel] = moved
-                total[channel] = 0
-            age[0] = min(age[0] + 1, oldest)
+def remove_offset(samples, channel, state):
+    """Remove the offset from one channel's samples, in place, up to a window's end at most."""
+    correction = shift_right_half_even(state.correction[channel], state.window_log2)
+    total = np.int64(0)
+    for n in range(len(samples)):
+        result = samples[n] + correction
+        samples[n] = result
+        total += result
+    state.total[channel] += total
+
+
+@njit(cache=True)
+def track(state):
+    """Move the corrections at a window's end."""
+    steps = state.slowest >> max(state.age[0] - (state.acquired - 1), 0)
+    for channel in range(len(state.correction)):
+        if state.tracking:
+            for _ in range(steps):
+                moved = state.correction[channel] + ~(state.total[channel] // state.slowest)
+                if -state.limit <= moved < state.limit:
+                    state.correction[channel] = moved
+        state.total[channel] = 0
+    state.age[0] = min(state.age[0] + 1, state.oldest)
 
 
 class Offset(Block):
@@ -44,8 +78,8 @@ class Offset(Block):
 
     Attributes
     ----------
-    correction : ndarray of int64, (channels,)
-        Minus the offset estimates, LSB × 2**-window_log2.
+    state : OffsetState
+        What the compiled functions of this block work on.
     """
 
     def __init__(self, config: MeterConfig):
@@ -55,15 +89,28 @@ class Offset(Block):
     def reset(self) -> None:
         """Return to the state at power-up."""
         config = self._config
-        self.correction = np.array([config.offset_word(c) for c in range(config.channels)], dtype=np.int64)
-        self._total = np.zeros(config.channels, dtype=np.int64)
-        self._age = np.array([OLDEST if config.offset_calibrated else 0], dtype=np.int64)
+        self.state = OffsetState(
+            correction=np.array([config.offset_word(c) for c in range(config.channels)], dtype=np.int64),
+            total=np.zeros(config.channels, dtype=np.int64),
+            age=np.array([OLDEST if config.offset_calibrated else 0], dtype=np.int64),
+            window_log2=config.window_log2,
+            limit=1 << (config.offset_bits - 1),
+            acquired=ACQUIRED_WINDOWS,
+            oldest=OLDEST,
+            slowest=1 << TRACKING_SHIFT,
+            tracking=config.offset_tracking,
+        )
+
+    @property
+    def correction(self) -> np.ndarray:
+        """Minus the offset estimates, LSB × 2**-window_log2; int64, (channels,)."""
+        return self.state.correction
 
     def preset(self, correction: np.ndarray) -> None:
         """Set the offsets as calibrated; the tracking takes its slowest steps from here on."""
-        self.correction[:] = correction
-        self._total[:] = 0
-        self._age[0] = OLDEST
+        self.state.correction[:] = correction
+        self.state.total[:] = 0
+        self.state.age[0] = OLDEST
 
     def next(self, samples: np.ndarray, window: np.ndarray) -> np.ndarray:
         """Remove the offsets of valid frames.
@@ -80,10 +127,12 @@ class Offset(Block):
         ndarray of int64, (frames, channels)
             LSB of the converter.
         """
-        out = np.empty(samples.shape, dtype=np.int64)
-        config = self._config
-        _remove_offset(
-            samples, window, self.correction, self._total, self._age, ACQUIRED_WINDOWS, OLDEST, 1 << TRACKING_SHIFT,
-            config.window_log2, 1 << (config.offset_bits - 1), config.offset_tracking, out,
-        )  # fmt: skip
-        return out
+        rows = np.array(samples.T, dtype=np.int32, order="C")
+        start = 0
+        for stop in [*(np.flatnonzero(window) + 1), len(samples)]:
+            for channel, row in enumerate(rows):
+                remove_offset(row[start:stop], channel, self.state)
+            if stop > start and window[stop - 1]:
+                track(self.state)
+            start = stop
+        return rows.T.astype(np.int64)

@@ -2,38 +2,101 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from blondel.hdl.config import PHASE_FRACTION_BITS, MeterConfig
 from blondel.sim.golden.block import Block
-from blondel.sim.golden.fixed import saturate, shift_right_trunc
+from blondel.sim.golden.fixed import fits, saturate, shift_right_trunc
 
-__all__ = ["Phase"]
+__all__ = ["Phase", "PhaseState", "delay"]
+
+
+class PhaseState(NamedTuple):
+    """What the phase stage knows of its channels, and the words of its configuration.
+
+    Parameters
+    ----------
+    coefficient, whole : ndarray of int64, (channels,)
+        Coefficients of the all-pass, × 2**shift; whole samples of delay.
+    previous, remainder : ndarray of int64, (channels,)
+        Last results, and what was cut off from them.
+    history : ndarray of int32, (channels, 2**delay_line_log2)
+        Last samples, the latest at the end.
+    fraction_bits, path_bits, shift : int
+        Fraction bits and width of a result; fraction bits of a coefficient.
+    """
+
+    coefficient: np.ndarray
+    whole: np.ndarray
+    previous: np.ndarray
+    remainder: np.ndarray
+    history: np.ndarray
+    fraction_bits: int
+    path_bits: int
+    shift: int
+
+
+@register_jitable
+def _all_pass(now, before, previous, remainder, coefficient, fraction_bits, path_bits, shift):
+    """Return the result, the remainder to carry, and whether the result is saturated."""
+    now, before = np.int64(now) << fraction_bits, np.int64(before) << fraction_bits
+    total = (before << shift) + remainder + (now - previous) * coefficient
+    remainder = total & ((1 << shift) - 1)
+    result = shift_right_trunc(total, shift)
+    saturated = not fits(result, path_bits)
+    if saturated:
+        result = saturate(result, path_bits)
+    return result, remainder, saturated
 
 
 @njit(cache=True)
-def _delay(
-    samples, clip, coefficient, whole, previous, remainder, line, place, fraction_bits, path_bits, shift, out, clip_out
-):
-    mask = line.shape[1] - 1
-    carried = (1 << shift) - 1
-    for n in range(samples.shape[0]):
-        for channel in range(samples.shape[1]):
-            line[channel, place] = samples[n, channel]
-            delayed = (place - whole[channel]) & mask
-            now = line[channel, delayed] << fraction_bits
-            before = line[channel, (delayed - 1) & mask] << fraction_bits
-            total = (before << shift) + remainder[channel]
-            total += (now - previous[channel]) * coefficient[channel]
-            remainder[channel] = total & carried
-            total = shift_right_trunc(total, shift)
-            result = saturate(total, path_bits)
-            out[n, channel] = result
-            clip_out[n, channel] = clip[n, channel] | (result != total)
-            previous[channel] = result
-        place = (place + 1) & mask
-    return place
+def delay(line_v, line_i, element, state, out_v, out_i, clip_v, clip_i):
+    """Delay the voltage and the current of an element.
+
+    Both at a time: each has to wait for its own last result, and meanwhile the processor works on the other.
+
+    Parameters
+    ----------
+    line_v, line_i : ndarray of int32, (history + frames, or longer)
+        ``history`` places that are filled in here, then the samples less their offset.
+    element : int
+        Which it is.
+    state : PhaseState
+        Moves on.
+    out_v, out_i : ndarray of int32, (frames,)
+        Results.
+    clip_v, clip_i : ndarray of bool, (frames,)
+        Are set where a result is saturated.
+    """
+    v, i = 2 * element, 2 * element + 1
+    frames, history = len(out_v), state.history.shape[1]
+    for n in range(history):
+        line_v[n], line_i[n] = state.history[v, n], state.history[i, n]
+    now_v, before_v = line_v[history - state.whole[v] :], line_v[history - state.whole[v] - 1 :]
+    now_i, before_i = line_i[history - state.whole[i] :], line_i[history - state.whole[i] - 1 :]
+    result_v, remainder_v, coefficient_v = state.previous[v], state.remainder[v], state.coefficient[v]
+    result_i, remainder_i, coefficient_i = state.previous[i], state.remainder[i], state.coefficient[i]
+    words = state.fraction_bits, state.path_bits, state.shift
+    for n in range(frames):
+        result_v, remainder_v, saturated_v = _all_pass(
+            now_v[n], before_v[n], result_v, remainder_v, coefficient_v, *words
+        )
+        result_i, remainder_i, saturated_i = _all_pass(
+            now_i[n], before_i[n], result_i, remainder_i, coefficient_i, *words
+        )
+        out_v[n], out_i[n] = result_v, result_i
+        if saturated_v:
+            clip_v[n] = True
+        if saturated_i:
+            clip_i[n] = True
+    state.previous[v], state.remainder[v] = result_v, remainder_v
+    state.previous[i], state.remainder[i] = result_i, remainder_i
+    for n in range(history):
+        state.history[v, n], state.history[i, n] = line_v[frames + n], line_i[frames + n]
 
 
 class Phase(Block):
@@ -46,10 +109,8 @@ class Phase(Block):
 
     Attributes
     ----------
-    coefficient : ndarray of int64, (channels,)
-        Coefficients of the all-pass, × 2**18, signed(18).
-    whole : ndarray of int64, (channels,)
-        Whole samples of delay, 0 to 2**delay_line_log2 - 2.
+    state : PhaseState
+        What the compiled functions of this block work on.
     """
 
     def __init__(self, config: MeterConfig):
@@ -59,12 +120,27 @@ class Phase(Block):
     def reset(self) -> None:
         """Return to the state at power-up."""
         config = self._config
-        words = np.array([config.phase_word(c) for c in range(config.channels)], dtype=np.int64)
-        self.whole, self.coefficient = words.T.copy()
-        self._previous = np.zeros(config.channels, dtype=np.int64)
-        self._remainder = np.zeros(config.channels, dtype=np.int64)
-        self._line = np.zeros((config.channels, 1 << config.delay_line_log2), dtype=np.int64)
-        self._place = 0
+        whole, coefficient = np.array([config.phase_word(c) for c in range(config.channels)], dtype=np.int64).T
+        self.state = PhaseState(
+            coefficient=coefficient.copy(),
+            whole=whole.copy(),
+            previous=np.zeros(config.channels, dtype=np.int64),
+            remainder=np.zeros(config.channels, dtype=np.int64),
+            history=np.zeros((config.channels, 1 << config.delay_line_log2), dtype=np.int32),
+            fraction_bits=config.fraction_bits,
+            path_bits=config.path_bits,
+            shift=PHASE_FRACTION_BITS,
+        )
+
+    @property
+    def coefficient(self) -> np.ndarray:
+        """Coefficients of the all-pass, × 2**18, signed(18); int64, (channels,)."""
+        return self.state.coefficient
+
+    @property
+    def whole(self) -> np.ndarray:
+        """Whole samples of delay, 0 to 2**delay_line_log2 - 2; int64, (channels,)."""
+        return self.state.whole
 
     def next(self, samples: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Delay the channels of valid frames.
@@ -83,11 +159,11 @@ class Phase(Block):
         clip : ndarray of bool, (frames, channels)
             ``clip``, and True where ``out`` is saturated.
         """
-        config = self._config
-        out = np.empty(samples.shape, dtype=np.int64)
-        clip_out = np.empty(samples.shape, dtype=bool)
-        self._place = _delay(
-            samples, clip, self.coefficient, self.whole, self._previous, self._remainder, self._line, self._place,
-            config.fraction_bits, config.path_bits, PHASE_FRACTION_BITS, out, clip_out,
-        )  # fmt: skip
-        return out, clip_out
+        history = self.state.history
+        lines = np.concatenate([history, samples.T.astype(np.int32)], axis=1)
+        out = np.empty(samples.shape[::-1], dtype=np.int32)
+        clip = np.array(clip.T, order="C")
+        for element in range(self._config.elements):
+            v, i = 2 * element, 2 * element + 1
+            delay(lines[v], lines[i], element, self.state, out[v], out[i], clip[v], clip[i])
+        return out.T.astype(np.int64), clip.T

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from blondel.hdl.config import MeterConfig
 from blondel.sim.golden.block import Block
 
-__all__ = ["Power"]
+__all__ = ["Power", "multiply"]
+
+
+@njit(cache=True)
+def multiply(voltages, currents, products):
+    """Multiply one element's calibrated samples."""
+    for n in range(len(voltages)):
+        products[n] = np.int64(voltages[n]) * np.int64(currents[n])
 
 
 class Power(Block):
@@ -38,4 +46,8 @@ class Power(Block):
         ndarray of int64, (frames, elements)
             LSB of energy.
         """
-        return samples[:, 0::2] * samples[:, 1::2]
+        rows = np.array(samples.T, dtype=np.int32, order="C")
+        products = np.empty((len(rows) // 2, len(samples)), dtype=np.int64)
+        for voltages, currents, row in zip(rows[0::2], rows[1::2], products, strict=True):
+            multiply(voltages, currents, row)
+        return products.T

@@ -100,12 +100,13 @@ def test_results_have_the_stated_shape():
 
 @njit
 def _compiled(values, shift, width):
-    out = np.empty((4, len(values)), dtype=np.int64)
+    out = np.empty((5, len(values)), dtype=np.int64)
     for n in range(len(values)):
         out[0, n] = golden.shift_right_trunc(values[n], shift)
         out[1, n] = golden.shift_right_half_even(values[n], shift)
         out[2, n] = golden.saturate(values[n], width)
         out[3, n] = golden.wrap(values[n], width)
+        out[4, n] = golden.fits(values[n], width)
     return out
 
 
@@ -119,13 +120,19 @@ def test_golden_is_the_same_for_integers_arrays_and_compiled_loops(values, shift
     array = np.array(values, dtype=np.int64)
     functions = (
         (golden.shift_right_trunc, shift), (golden.shift_right_half_even, shift),
-        (golden.saturate, width), (golden.wrap, width),
+        (golden.saturate, width), (golden.wrap, width), (golden.fits, width),
     )  # fmt: skip
     for (function, argument), compiled in zip(functions, _compiled(array, shift, width), strict=True):
         expected = [function(value, argument) for value in values]
         assert function(array, argument).tolist() == expected
         assert compiled.tolist() == expected
     assert golden.shift_right_half_even(values[0], shift) == round(Fraction(values[0], 1 << shift))
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_what_fits_is_not_saturated(width):
+    for value in range(-40, 40):
+        assert golden.fits(value, width) == (golden.saturate(value, width) == value)
 
 
 def test_widths():
