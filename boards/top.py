@@ -129,8 +129,8 @@ def _current_source(lamps: Mapping[IOPort, ValueLike]) -> Instance:
 class Device(wiring.Component):
     """A meter on a board.
 
-    Indicators are those of any element; the no-load indicator is on while no element is loaded. The records of
-    :data:`READABLE` can be read through a UART.
+    Of several meters the first one's outputs are at the pins. Indicators are those of any element; the no-load indicator
+    is on while no element is loaded. The records of :data:`READABLE` can be read through a UART.
 
     Parameters
     ----------
@@ -179,7 +179,8 @@ class Device(wiring.Component):
             m.submodules.pin_tx = pin_tx = io.Buffer("o", wires.tx)
             m.d.comb += [uart.rx.eq(pin_rx.i), pin_tx.o.eq(uart.tx)]
 
-        level = {name: getattr(meter, name) for name in ("output_10", "output_100", "output_1000", "test", "counter")}
+        outputs = ("output_10", "output_100", "output_1000", "test", "counter")
+        level = {name: getattr(meter, name)[0] for name in outputs}
         level |= {name: getattr(meter, name).any() for name in ("queued", "voltage", "reversed", "overrange")}
         level["no_load"] = meter.no_load.all()
 

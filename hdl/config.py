@@ -9,6 +9,7 @@ format of the calibrated samples, for one sampling interval.
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from dataclasses import dataclass, field, fields, replace
@@ -38,6 +39,10 @@ PHASE_RANGE_DEG = 3.0
 REGISTER_LIFE_HOURS = 20 * 8766
 #: Full-scale energy of this long can wait in an output, should its pulses be too slow for the load.
 QUEUE_LIFE_HOURS = 31 * 24
+#: Most elements of a core.
+ELEMENTS_MAX = 64
+#: What a meter's number of elements is called, as in model numbers.
+METER_LETTERS = {1: "S", 2: "D"}
 #: Widest accumulator: the golden model computes in int64 and needs one bit to spare.
 ACCUMULATOR_BITS_MAX = 62
 
@@ -157,7 +162,11 @@ class MeterConfig:
     class_amps : float
         Rated primary current of each element, in A rms (C12.20: class amps).
     elements : int
-        V·I pairs, 1 to 64. Default 1.
+        V·I pairs, 1 to 64. Default 1, or those of ``meters``.
+    meters : tuple of int
+        Elements of each meter in the core, in their order: ``(1, 1, 2)`` is two single-element meters and one of two
+        elements. Each has its own registers, pulse outputs and counter; all else here is the same for all. Default
+        empty: one meter with all elements.
     sample_rate_hz : float
         Frames per second, 400 to 1,000,000. Default 8000.
     sample_bits : int
@@ -202,6 +211,7 @@ class MeterConfig:
     line: Line
     class_amps: float
     elements: int = 1
+    meters: tuple[int, ...] = ()
     sample_rate_hz: float = 8000.0
     sample_bits: int = 24
     v_full_scale: float = 500.0
@@ -247,6 +257,8 @@ class MeterConfig:
             "counter_wh": number.counter_wh,
             "model": str(number),
         }
+        if changes.get("meters"):
+            own["elements"] = sum(changes["meters"])
         return cls(**(own | changes))
 
     def __post_init__(self) -> None:
@@ -265,7 +277,12 @@ class MeterConfig:
             "line", f"{self.line.v_min:g} to {self.line.v_max:g} V", 0 < self.line.v_min < self.line.v_max,
             "0 < v_min < v_max",
         )
-        _require("elements", self.elements, self.elements in range(1, 65), "1 to 64")
+        _require("elements", self.elements, 1 <= self.elements <= ELEMENTS_MAX, f"1 to {ELEMENTS_MAX}")
+        object.__setattr__(self, "meters", tuple(_number("meters", each, True) for each in self.meters))
+        _require(
+            "meters", self.meters, not self.meters or (min(self.meters) > 0 and sum(self.meters) == self.elements),
+            f"one or more elements each, {self.elements} in all, or none named",
+        )
         _require("sample_rate_hz", self.sample_rate_hz, 400 <= self.sample_rate_hz <= 1e6, "400 to 1,000,000 Hz")
         _require("sample_bits", self.sample_bits, self.sample_bits in range(16, 25), "16 to 24")
         least = math.sqrt(2) * self.line.v_max * 1.15
@@ -288,7 +305,7 @@ class MeterConfig:
         )
         if self.test_kh_wh is None:
             # Twice what one sample can carry, at least 1, at most a whole pulse.
-            least = _preferred_above(max(8 * self.elements * self._full_scale_wh, Fraction(1, 2)))
+            least = _preferred_above(max(8 * self.meter_elements_most * self._full_scale_wh, Fraction(1, 2)))
             object.__setattr__(self, "test_kh_wh", float(min(least, self.pulse_wh)))
         _require("test_kh_wh", self.test_kh_wh, self.test_kh_wh > 0, "more than 0 Wh")
         for name in ("pulse_min_s", "counter_on_s", "counter_gap_s"):
@@ -301,10 +318,11 @@ class MeterConfig:
         _require("clock_error_ppm", self.clock_error_ppm, abs(self.clock_error_ppm) <= 1000, "-1000 to 1000 ppm")
         for index, each in enumerate(self.calibration):
             self._check_channel(index, each)
+        most = self.meter_elements_most
         _require(
-            "test_kh_wh", self.test_kh_wh, self.tick > self.elements * self.product_max,
-            f"with elements {self.elements} at {self.sample_rate_hz:g} Hz, a divisor of {self.pulse_wh} Wh above "
-            f"{float(2 * self.elements * self.product_max * self.product_wh):.3g} Wh, "
+            "test_kh_wh", self.test_kh_wh, self.tick > most * self.product_max,
+            f"with elements {most} at {self.sample_rate_hz:g} Hz, a divisor of {self.pulse_wh} Wh above "
+            f"{float(2 * most * self.product_max * self.product_wh):.3g} Wh, "
             "so that one sample cannot carry more than one half of a pulse "
             "(fewer elements, a higher sample rate or a larger pulse_wh help)",
         )
@@ -353,8 +371,29 @@ class MeterConfig:
 
     @property
     def element_bits(self) -> int:
-        """Bits of an element's index; the index after the last element is the total's."""
-        return clog2(self.elements + 1)
+        """Bits of an element's index; the indices after the last element are the meters' totals'."""
+        return clog2(self.elements + len(self.meter_elements))
+
+    @property
+    def meter_elements(self) -> tuple[int, ...]:
+        """Elements of each meter: ``meters``, or one with all."""
+        return self.meters or (self.elements,)
+
+    @property
+    def meter_elements_most(self) -> int:
+        """Elements of the largest meter, for which the widths of all are made."""
+        return max(self.meter_elements)
+
+    @property
+    def meters_text(self) -> str:
+        """What ``--meters`` would say: ``12xS,10xD``."""
+        runs = [(size, len(list(run))) for size, run in itertools.groupby(self.meter_elements)]
+        return ",".join(f"{number}x{METER_LETTERS.get(size, size)}" for size, number in runs)
+
+    @property
+    def meter_bits(self) -> int:
+        """Bits of a meter's index; 0 for a single one."""
+        return clog2(len(self.meter_elements))
 
     @property
     def v_lsb(self) -> float:
@@ -593,23 +632,23 @@ class MeterConfig:
         lsb = self._product_wh(fraction_bits)
         # What can be pending in one element: a reversal's or the gate's energy, a quantum, a few samples.
         pending = self.hysteresis_wh + self.quantum_wh + 16 * self._full_scale_wh
-        return signed_width(math.ceil((self.tick_wh + 2 * self.elements * pending) / lsb))
+        return signed_width(math.ceil((self.tick_wh + 2 * self.meter_elements_most * pending) / lsb))
 
     @cached_property
     def register_bits(self) -> int:
-        """Width of a register: twenty years of every element at full scale, unsigned, then it rolls over."""
+        """Width of a register: twenty years of every element of a meter at full scale, unsigned, then it rolls over."""
         return clog2(math.ceil(self._full_scale_watts * REGISTER_LIFE_HOURS / self.quantum_wh))
 
     @property
     def _full_scale_watts(self) -> Fraction:
-        """Power of all elements with sines of full scale, in W."""
-        return _fraction(self.v_full_scale) * _fraction(self.i_full_scale) / 2 * self.elements
+        """Power of the largest meter's elements with sines of full scale, in W."""
+        return _fraction(self.v_full_scale) * _fraction(self.i_full_scale) / 2 * self.meter_elements_most
 
     # ---- outputs ---------------------------------------------------------------------------------
 
     @cached_property
     def queue_bits(self) -> int:
-        """Width of what waits in an output, unsigned: a month of every element at full scale."""
+        """Width of what waits in an output, unsigned: a month of every element of a meter at full scale."""
         return clog2(math.ceil(self._full_scale_watts * QUEUE_LIFE_HOURS / self.tick_wh))
 
     @property

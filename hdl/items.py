@@ -75,8 +75,9 @@ def energy_item(config: MeterConfig) -> data.StructLayout:
 
 
 def frame_item() -> data.StructLayout:
-    """Return the layout of a frame's end: every frame has one, valid or not, so that time goes on.
+    """Return the layout of a frame's end, for each meter: every frame has it, valid or not, so that time goes on.
 
-    ``tick`` : 1 where the total of delivered energy passed a multiple of ``tick_wh``.
+    ``tick`` : 1 where the meter's total of delivered energy passed a multiple of ``tick_wh``. ``last`` : it is
+    the last meter's.
     """
-    return data.StructLayout({"tick": 1})
+    return data.StructLayout({"tick": 1, "last": 1})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Cat, Const, Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,7 +20,7 @@ from blondel.hdl.metrology.offset import Offset
 from blondel.hdl.metrology.phase import Phase
 from blondel.hdl.metrology.power import Power
 from blondel.hdl.outputs.indicators import Indicators, NoIndicators
-from blondel.hdl.outputs.pulses import PulseOutputs, Queue
+from blondel.hdl.outputs.pulses import LEVELS, PulseOutputs, Queue
 
 __all__ = ["DEFAULT_OPTIONS", "Meter", "Options", "frame_clocks"]
 
@@ -52,13 +52,16 @@ DEFAULT_OPTIONS = Options()
 def frame_clocks(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> int:
     """Return the clocks that the core takes for a frame where frames come without a pause.
 
-    An element's way from the gain stage to the energy stage, which takes it, but at least the outputs' turns; with the
-    serial multiplier an element's seven products, and the clocks in which no stage asks. At a window's end a few
-    more. The clock has to be at least as many times the sample rate.
+    An element's way from the gain stage to the energy stage, which takes it, but at least its meter's turn at the
+    outputs: of several meters, the sum is an upper bound. With the serial multiplier an element's seven products, and
+    the clocks in which no stage asks. At a window's end a few more. The clock has to be at least as many times the
+    sample rate.
     """
     if options.serial_multiplier:
         return config.elements * (7 * SerialMultiplier.latency_of(config) + 9)
-    return max(28 * config.elements + 5, PulseOutputs.latency)
+    if len(config.meter_elements) == 1:
+        return max(28 * config.elements + 5, PulseOutputs.latency)
+    return sum(max(28 * elements, PulseOutputs.latency + 1) for elements in config.meter_elements) + 5
 
 
 class Meter(wiring.Component):
@@ -78,13 +81,13 @@ class Meter(wiring.Component):
         frame's last. Ready, but with the last one only when the frame before it has left the frame input.
     registers : In(RegisterSignature)
         Read and preset every record, see :class:`blondel.hdl.link.registers.Block`.
-    output_10, output_100, output_1000 : Out(1)
-        Pulse outputs: total delivered energy, half on, half off.
-    test : Out(1)
+    output_10, output_100, output_1000 : Out(meters)
+        Pulse outputs, a bit for each meter: total delivered energy, half on, half off.
+    test : Out(meters)
         Test pulse, ``test_kh_wh``.
-    counter : Out(1)
+    counter : Out(meters)
         Drive of the electromechanical counter.
-    queued : Out(1)
+    queued : Out(meters)
         Sticky: a pulse had to wait because the load exceeds what the shortest pulses allow.
     voltage, reversed, overrange, no_load : Out(elements)
         Indicators, a bit for each element: voltage out of the line's range in the last window; net energy
@@ -102,12 +105,7 @@ class Meter(wiring.Component):
             {
                 "samples": In(stream.Signature(sample_item(config))),
                 "registers": In(RegisterSignature(config)),
-                "output_10": Out(1),
-                "output_100": Out(1),
-                "output_1000": Out(1),
-                "test": Out(1),
-                "counter": Out(1),
-                "queued": Out(1),
+                **{name: Out(len(config.meter_elements)) for name in LEVELS},
                 "voltage": Out(elements),
                 "reversed": Out(elements),
                 "overrange": Out(elements),
@@ -166,10 +164,13 @@ class Meter(wiring.Component):
                 asked.rdata.accumulator.eq(records.rdata.accumulator),
                 asked.rdata.count.eq(records.rdata.count),
             ]
-        # The counter's record is one of the pulse outputs' stage; both blocks get the same data.
+        # The counters' records are the pulse outputs' stage's too; both blocks get the same data.
         asked, records = register_port.blocks[Block.COUNTER], pulses.records
+        outputs, counters = register_port.blocks[Block.PULSES].index, asked.index
         m.d.comb += [
-            records.index.eq(Mux(asked.valid, Queue.COUNTER, register_port.blocks[Block.PULSES].index[0])),
+            records.index.eq(
+                Mux(asked.valid, Cat(Const(Queue.COUNTER, 2), counters), Cat(outputs[0], Const(0, 1), outputs[1:]))
+            ),
             asked.ready.eq(records.ready),
             asked.rdata.accumulator.eq(records.rdata.accumulator),
             asked.rdata.count.eq(records.rdata.count),
@@ -177,13 +178,13 @@ class Meter(wiring.Component):
         with m.If(asked.valid):
             m.d.comb += records.valid.eq(1)
 
-        for name in ("output_10", "output_100", "output_1000", "test", "counter", "queued", "frame"):
+        for name in (*LEVELS, "frame"):
             m.d.comb += getattr(self, name).eq(getattr(pulses, name))
         for name in ("voltage", "reversed", "overrange", "no_load"):
             indicator = getattr(energy, name)
             m.d.comb += [getattr(self, name).eq(indicator), getattr(status, name).eq(indicator)]
         m.d.comb += [
-            status.queued.eq(pulses.queued),
+            status.queued.eq(pulses.queued.any()),
             energy.freeze.eq(status.freeze),
             indicators.clear.eq(status.clear),
             pulses.clear.eq(status.clear),

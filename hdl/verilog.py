@@ -70,7 +70,8 @@ class Core(wiring.Component):
 
 def ports(config: MeterConfig) -> list[tuple[str, wiring.Flow, int, str]]:
     """Return the generated module's ports: name, direction, width, and what it is."""
-    n, bits = config.elements, config.sample_bits
+    n, meters, bits = config.elements, len(config.meter_elements), config.sample_bits
+    each = "; a bit for each meter" if meters > 1 else ""
     return [
         ("sample_valid", In, 1, "a sample is there; keep it until sample_ready"),
         ("sample_data", In, bits, "two's complement: voltage, then current, of element 0, 1, ..."),
@@ -83,12 +84,12 @@ def ports(config: MeterConfig) -> list[tuple[str, wiring.Flow, int, str]]:
         ("register_wdata", In, 32, "what to write"),
         ("register_ready", Out, 1, "the access is complete; stays until register_valid falls"),
         ("register_rdata", Out, 32, "what was read, while register_ready"),
-        ("output_10", Out, 1, f"{config.pulse_wh} Wh per pulse of total delivered energy, half on, half off"),
-        ("output_100", Out, 1, f"{10 * config.pulse_wh} Wh per pulse"),
-        ("output_1000", Out, 1, f"{100 * config.pulse_wh} Wh per pulse"),
-        ("test", Out, 1, f"test pulse, Kh {config.test_kh_wh:g} Wh"),
-        ("counter", Out, 1, f"drive of the counter, one count per {config.counter_wh} Wh"),
-        ("queued", Out, 1, "sticky: pulses wait, the load exceeds what the shortest pulse allows"),
+        ("output_10", Out, meters, f"{config.pulse_wh} Wh per pulse of delivered energy, half on, half off{each}"),
+        ("output_100", Out, meters, f"{10 * config.pulse_wh} Wh per pulse"),
+        ("output_1000", Out, meters, f"{100 * config.pulse_wh} Wh per pulse"),
+        ("test", Out, meters, f"test pulse, Kh {config.test_kh_wh:g} Wh"),
+        ("counter", Out, meters, f"drive of the counter, one count per {config.counter_wh} Wh"),
+        ("queued", Out, meters, "sticky: pulses wait, the load exceeds what the shortest pulse allows"),
         ("voltage", Out, n, "a bit for each element: voltage out of the line's range"),
         ("reversed", Out, n, "net energy flows backwards (a CT turned round, or backfeed)"),
         ("overrange", Out, n, "sticky: a sample at the end of its range, or too much current"),
@@ -108,6 +109,8 @@ def instantiation_template(config: MeterConfig) -> str:
 def _header(config: MeterConfig, options: Options) -> str:
     kind = f"model {config.model}" if config.model else "custom"
     elements = "1 element" if config.elements == 1 else f"{config.elements} elements"
+    if len(config.meter_elements) > 1:
+        elements += f" in {len(config.meter_elements)} meters, {config.meters_text}"
     clocks = frame_clocks(config, options)
     rows = [("clk", "input", 1, "clock"), ("rst", "input", 1, "synchronous reset, active high")]
     rows += [(name, "input" if flow is In else "output", width, what) for name, flow, width, what in ports(config)]
@@ -132,13 +135,14 @@ def _header(config: MeterConfig, options: Options) -> str:
         "  word 0, 1: accumulator (signed 64), low and high; word 2, 3: count, low and high.",
         "  Reading word 0 takes the whole record, words 1-3 come from what was taken. Writing word 3",
         "  writes the whole record. block:",
-        "  0 energy   index 4*element + 0 gate, 1 pending, 2 delivered, 3 received; total after the last",
+        "  0 energy   index 4*element + 0 gate, 1 pending, 2 delivered, 3 received; after the last element:",
+        "             the meters' totals, 2 delivered, 3 received",
         f"  {Block.OFFSET} offset   index channel: accumulator = offset * 2**{config.window_log2}",
         f"  {Block.PHASE} phase    index channel: accumulator = all-pass coefficient * 2**18, count = whole samples",
         f"  {Block.GAIN} gain     index channel: accumulator = (gain - 1) * 2**24",
         f"  {Block.FRAMES} frames   index 0: accumulator = valid frames, count = lost frames",
-        f"  {Block.PULSES} pulses   index 0: accumulator = ticks waiting, count = half pulses; 1: test pulse",
-        f"  {Block.COUNTER} counter  index 0: accumulator = counts waiting, count = counts driven",
+        f"  {Block.PULSES} pulses   index 2*meter: accumulator = ticks waiting, count = half pulses; + 1: test pulse",
+        f"  {Block.COUNTER} counter  index meter: accumulator = counts waiting, count = counts driven",
         f"  {Block.STATUS} status   index element: count bit 0 = voltage, 1 = reversed, 2 = overrange, 3 = no_load;",
         f"             index {config.elements}: accumulator bit 0 = freeze, count bit 0 = queued;",
         "             writing it clears the sticky flags",

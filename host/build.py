@@ -169,7 +169,8 @@ class BuildReport:
 
 
 def _stem(config: MeterConfig, board: Board, front_end: str) -> str:
-    return f"{config.model}-{config.line.hertz}hz-{board.name}-{front_end}"
+    meters = f"-{config.meters_text}" if config.meters else ""
+    return f"{config.model}{meters}-{config.line.hertz}hz-{board.name}-{front_end}"
 
 
 def bitstream_path(config: MeterConfig, board: Board, front_end: str, directory: Path) -> Path:
@@ -466,7 +467,7 @@ def build(
 
 def _pulse_s(config: MeterConfig, load: PlaybackLoad | None) -> float | None:
     """Return the time between two pulses of Output 10 while a load is played."""
-    watts = config.elements * PlaybackTables(config, load or PlaybackLoad()).watts
+    watts = config.meter_elements[0] * PlaybackTables(config, load or PlaybackLoad()).watts
     return config.pulse_wh * 3600 / watts if watts >= 1e-3 else None
 
 

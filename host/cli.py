@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from blondel.hdl.config import LINE_FREQUENCY_RANGE_HZ, LINES, ConfigError, MeterConfig
+from blondel.hdl.config import ELEMENTS_MAX, LINE_FREQUENCY_RANGE_HZ, LINES, ConfigError, MeterConfig
 from blondel.hdl.model_number import ModelNumber
 from blondel.host.describe import RATED_MAX, describe, indicated_amps
 from blondel.host.files import OutputError, check_writable, write_whole
@@ -132,6 +132,30 @@ def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
 
 
+@_argument
+def _meters(text: str) -> tuple[int, ...]:
+    """Return the elements of each meter: 12xS,10xD."""
+    sizes: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(?:(\d{1,2})x)?([SD]|\d{1,2})\s*", part)
+        if found is None or int(found[1] or 1) == 0 or found[2] in ("0", "00"):
+            raise ValueError(
+                f"{part!r} is no group of meters; allowed: how many, x, and S (single-element), D (dual-element) or a "
+                "number of elements, as in 12xS,10xD"
+            )
+        sizes += [{"S": 1, "D": 2}.get(found[2]) or int(found[2])] * int(found[1] or 1)
+    if sum(sizes) > ELEMENTS_MAX:
+        raise ValueError(f"{text} is {sum(sizes)} elements; allowed: up to {ELEMENTS_MAX}")
+    return tuple(sizes)
+
+
+def _add_meters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--meters", metavar="GROUPS", type=_meters, default=(),
+        help="several meters in one core: 12xS,10xD are 12 single- and 10 dual-element ones; default: the model's one",
+    )  # fmt: skip
+
+
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=_argument(ModelNumber.parse), help="for example MDNCT-2SC")
     parser.add_argument(
@@ -201,6 +225,7 @@ def _one_of(kind: str, table: dict[str, T], text: str) -> T:
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
+    _add_meters(parser)
     parser.add_argument("--board", metavar="B", type=_board, required=True, help="'blondel boards' lists them")
     parser.add_argument(
         "--frontend", metavar="F", type=_front_end, default="ads131m",
@@ -243,6 +268,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="A negative current is a CT turned round.",
     )  # fmt: skip
     _add_model(command)
+    _add_meters(command)
     command.add_argument("--volts", metavar="V", type=_argument(_number), help="line to neutral, rms; default nominal")
     low, high = LINE_FREQUENCY_RANGE_HZ
     command.add_argument("--hertz", metavar="F", type=_bounded(low, high, " Hz"), help="default nominal")
@@ -318,6 +344,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = add("verilog", _verilog, "write a model's core as Verilog, with its ports described")
     _add_model(command)
+    _add_meters(command)
     command.add_argument("-o", "--output", metavar="FILE.v", type=Path, help="default: standard output")
     _add_samples(command)
     _add_calibration(command)
@@ -469,7 +496,7 @@ def _verilog(args: argparse.Namespace) -> int:
     from blondel.hdl.verilog import convert
 
     config = MeterConfig.for_model(
-        args.model, args.line, sample_rate_hz=args.sample_rate, sample_bits=args.bits
+        args.model, args.line, meters=args.meters, sample_rate_hz=args.sample_rate, sample_bits=args.bits
     )
     config = _calibrated(args, config)
     if args.output is not None:
@@ -514,7 +541,7 @@ def _build(args: argparse.Namespace) -> int:
             raise InputError("--calibration corrects a converter; the front end playback has none")
     elif given:
         raise InputError(f"{given[0]} is what is played; the front end {args.frontend} plays nothing")
-    config = _calibrated(args, MeterConfig.for_model(args.model, args.line, sample_bits=args.bits))
+    config = _calibrated(args, MeterConfig.for_model(args.model, args.line, meters=args.meters, sample_bits=args.bits))
     with _steps() as progress:
         try:
             result = build(
@@ -539,7 +566,7 @@ def _build(args: argparse.Namespace) -> int:
 def _program(args: argparse.Namespace) -> int:
     from blondel.host.build import NotBuilt, bitstream_path, program
 
-    config = MeterConfig.for_model(args.model, args.line)
+    config = MeterConfig.for_model(args.model, args.line, meters=args.meters)
     path = bitstream_path(config, args.board, args.frontend, args.output)
     try:
         with _status(f"programming {args.board.title} …"):
@@ -553,13 +580,14 @@ def _for_each(name: str, given: list, config: MeterConfig) -> list:
     """Return one value for each element, of one for all or of one for each."""
     if len(given) not in (1, config.elements):
         allowed = "1" if config.elements == 1 else f"1 or {config.elements}"
-        raise InputError(f"{name} has {len(given)} values; allowed for {config.model}: {allowed}")
+        of = f"--meters {config.meters_text}" if config.meters else config.model
+        raise InputError(f"{name} has {len(given)} values; allowed for {of}: {allowed}")
     return given * (config.elements // len(given))
 
 
 def _run(args: argparse.Namespace) -> int:
     config = MeterConfig.for_model(
-        args.model, args.line, sample_rate_hz=args.sample_rate, sample_bits=args.bits
+        args.model, args.line, meters=args.meters, sample_rate_hz=args.sample_rate, sample_bits=args.bits
     )
     config = _calibrated(args, config)
     line = config.line
@@ -723,6 +751,8 @@ def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, sett
     from blondel.sim.rtl.engine import CompileError
 
     if args.plot is not None:
+        if len(config.meter_elements) > 1:
+            raise InputError("--plot draws a single meter; leave it out with --meters")
         from blondel.host.plot import check_suffix, plot
 
         check_suffix(args.plot)

@@ -27,8 +27,31 @@ def energy(wh: float) -> str:
 
 
 def _rows(figures: Figures) -> list[tuple[str, ElementFigures]]:
-    rows = [(f"element {n}", each) for n, each in enumerate(figures.elements, start=1)]
-    return [*rows, ("total", figures.total)]
+    elements = [(f"element {n}", each) for n, each in enumerate(figures.elements, start=1)]
+    if not figures.meters:
+        return [*elements, ("total", figures.total)]
+    rows = []
+    for n, meter in enumerate(figures.meters, start=1):
+        rows += [(f"meter {n}", meter.total)]
+        if len(meter.elements) > 1:
+            rows += [(f"  {elements[element][0]}", elements[element][1]) for element in meter.elements]
+    return [*rows, ("all meters", figures.total)]
+
+
+def _outputs(figures: Figures) -> list[str]:
+    """Return the pulses and counts of each of several meters."""
+    table = [("", "Output 10", "Output 100", "Output 1000", "counter", "")]
+    for n, meter in enumerate(figures.meters, start=1):
+        cells = map(str, (*meter.pulses.values(), meter.counts))
+        table.append((f"meter {n}", *cells, "queued" if meter.queued else ""))
+    return _aligned(table)
+
+
+def _aligned(table: list[tuple[str, ...]]) -> list[str]:
+    """Return a table's lines, the first column to the left, the others to the right."""
+    widths = [max(len(row[n]) for row in table) for n in range(len(table[0]))]
+    rows = ("   ".join(f"{cell:{'>' if n else '<'}{widths[n]}}" for n, cell in enumerate(row)) for row in table)
+    return [row.rstrip() for row in rows]
 
 
 def _energies(figures: Figures) -> list[str]:
@@ -43,8 +66,7 @@ def _energies(figures: Figures) -> list[str]:
         cells = (round(v / unit, decimals) + 0.0 for v in (each.delivered_wh, each.received_wh, each.true_wh))
         error = "–" if each.error_ppm is None else f"{round(each.error_ppm, 2) + 0.0:+.2f}"
         table.append((label, *(f"{cell:.{decimals}f}" for cell in cells), error))
-    widths = [max(len(row[n]) for row in table) for n in range(len(table[0]))]
-    return ["   ".join(f"{cell:{'>' if n else '<'}{widths[n]}}" for n, cell in enumerate(row)) for row in table]
+    return _aligned(table)
 
 
 def _flags(figures: Figures) -> str:
@@ -74,13 +96,15 @@ def report(figures: Figures) -> str:
         engines = f"{figures.engine} engine alone"
     # Three digits, and no exponent.
     speed = f"{float(f'{figures.real_time_factor:.3g}'):g}"
+    meters = f" in {len(figures.meters)} meters ({config.meters_text})" if figures.meters else ""
     lines = [
-        f"{config.model or 'Custom meter'}: {count(config.elements, 'element')}, "
+        f"{config.model or 'Custom meter'}: {count(config.elements, 'element')}{meters}, "
         f"{quantity(config.class_amps, 'A')}, {volts}, {config.sample_rate_hz:g} samples/s, {config.sample_bits} bits",
         f"{figures.seconds:g} s ({count(figures.frames, 'frame')}), after {figures.settle_s:g} s of settling",
         "",
         *_energies(figures),
         "",
+        *([*_outputs(figures), ""] if figures.meters else []),
         f"pulses   {pulses}",
         f"counter  {figures.counts} × {energy(config.counter_wh)}",
         f"flags    {_flags(figures)}",

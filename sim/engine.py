@@ -9,11 +9,11 @@ import numpy as np
 
 from blondel.hdl.config import MeterConfig
 
-__all__ = ["Engine", "Events", "Record", "State", "output_names"]
+__all__ = ["METER_OUTPUTS", "Engine", "Events", "Record", "State", "output_names"]
 
 
 class Record:
-    """Index of an element's energy records: element × 4 plus one of these; the total comes last."""
+    """Index of an element's energy records: element × 4 plus one of these; the meters' totals come last."""
 
     #: Energy of the current window (while undecided), and the gate's bits: loaded, seen, direction.
     GATE = 0
@@ -27,11 +27,19 @@ class Record:
     COUNT = 4
 
 
+#: A meter's outputs, in their order.
+METER_OUTPUTS = ("output_10", "output_100", "output_1000", "counter", "test", "queued")
+
+
 def output_names(config: MeterConfig) -> tuple[str, ...]:
-    """Return the names of the core's outputs, in the order of their numbers in :class:`Events`."""
-    elements = range(config.elements)
+    """Return the names of the core's outputs, in the order of their numbers in :class:`Events`.
+
+    Those of the first meter, of the second one, …, then the elements' indicators. With one meter its outputs have no
+    number in their names.
+    """
+    elements, meters = range(config.elements), len(config.meter_elements)
     return (
-        "output_10", "output_100", "output_1000", "counter", "test", "queued",
+        *(f"{name}[{meter}]" if meters > 1 else name for meter in range(meters) for name in METER_OUTPUTS),
         *(f"{name}[{e}]" for name in ("voltage", "reversed", "overrange", "no_load") for e in elements),
     )  # fmt: skip
 
@@ -87,11 +95,11 @@ class State:
     ----------
     config : MeterConfig
         The meter's.
-    energy : ndarray of int64, (elements + 1, 4, 2)
-        Accumulator (LSB of energy) and count of each record, by element (the total last) and
+    energy : ndarray of int64, (elements + meters, 4, 2)
+        Accumulator (LSB of energy) and count of each record, by element (the meters' totals last) and
         :class:`Record`.
-    outputs : ndarray of int64, (3, 2)
-        Records of the pulse outputs (ticks waiting, half pulses emitted modulo 200), the test pulse
+    outputs : ndarray of int64, (3 × meters, 2)
+        Records of each meter's pulse outputs (ticks waiting, half pulses emitted modulo 200), the test pulse
         (ticks waiting, half pulses emitted modulo 2) and the counter (counts waiting, counts driven).
     frames : int
         Valid frames metered.

@@ -23,6 +23,7 @@ __all__ = [
     "EnginesDiffer",
     "Figures",
     "Measurement",
+    "MeterFigures",
     "Trace",
     "make_engines",
     "measure",
@@ -34,6 +35,8 @@ ENGINES: dict[str, Callable[[MeterConfig], Engine]] = {"golden": GoldenMeter, "r
 CHUNK_FRAMES = 1 << 16
 #: Points of a trace's curves.
 TRACE_POINTS = 300
+#: Numbers in the names of a meter's pulse outputs.
+PULSE_OUTPUTS = (10, 100, 1000)
 #: Cycles of the mains that a trace shows.
 TRACE_CYCLES = 4
 
@@ -87,6 +90,41 @@ class ElementFigures:
 
 
 @dataclass(frozen=True)
+class MeterFigures:
+    """Figures of one of several meters.
+
+    Parameters
+    ----------
+    elements : tuple of int
+        Indices of its elements.
+    total : ElementFigures
+        Figures of all of them.
+    pulses : dict of int to int
+        Complete on–off cycles of each pulse output, by the number in its name (10, 100, 1000).
+    counts : int
+        Counts of the counter.
+    queued : bool
+        Whether a pulse had to wait.
+    """
+
+    elements: tuple[int, ...]
+    total: ElementFigures
+    pulses: dict[int, int]
+    counts: int
+    queued: bool
+
+    def to_json(self) -> dict[str, object]:
+        """Return what ``json.dumps`` takes."""
+        return {
+            "elements": list(self.elements),
+            **self.total.to_json(),
+            "pulses": {str(name): count for name, count in self.pulses.items()},
+            "counts": self.counts,
+            "queued": self.queued,
+        }
+
+
+@dataclass(frozen=True)
 class Figures:
     """What a run gave, from the end of the settling on.
 
@@ -101,9 +139,9 @@ class Figures:
     total : ElementFigures
         Figures of all elements.
     pulses : dict of int to int
-        Complete on–off cycles of each pulse output, by the number in its name (10, 100, 1000).
+        Complete on–off cycles of each pulse output, of all meters, by the number in its name (10, 100, 1000).
     counts : int
-        Counts of the counter.
+        Counts of the counters.
     flags : dict
         Indicators that were raised: a bool for each element, or one; ``lost_frames`` is a number.
     engine : str
@@ -112,6 +150,8 @@ class Figures:
         Whether two engines ran, and agreed.
     real_time_factor : float
         Time metered over the time that the engines took for it.
+    meters : tuple of MeterFigures
+        Figures of each meter, where there are several.
     """
 
     config: MeterConfig
@@ -125,6 +165,7 @@ class Figures:
     engine: str
     bit_exact: bool
     real_time_factor: float
+    meters: tuple[MeterFigures, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -137,7 +178,10 @@ class Figures:
         return self.settle_frames / self.config.sample_rate_hz
 
     def to_json(self) -> dict[str, object]:
-        """Return what ``json.dumps`` takes; ``pulse_wh`` is there where it is not the models' 10 Wh."""
+        """Return what ``json.dumps`` takes.
+
+        ``pulse_wh`` is there where it is not the models' 10 Wh, ``meters`` where there are several.
+        """
         config = self.config
         return {
             "model": config.model or "custom",
@@ -154,6 +198,7 @@ class Figures:
             **({"bit_exact": True} if self.bit_exact else {}),
             "real_time_factor": self.real_time_factor,
             **({} if config.model else {"pulse_wh": config.pulse_wh}),
+            **({"meters": [meter.to_json() for meter in self.meters]} if self.meters else {}),
         }
 
 
@@ -216,12 +261,15 @@ def _compare_events(names: list[str], first: Events, second: Events, config: Met
 def _words(state: State) -> dict[str, int]:
     """Return a state's integers by what they are."""
     words = {}
-    for element, records in enumerate(state.energy.tolist()):
-        owner = "total" if element == state.config.elements else f"element {element + 1}"
+    elements, meters = state.config.elements, len(state.config.meter_elements)
+    of = [f"meter {meter}, " if meters > 1 else "" for meter in range(1, meters + 1)]
+    owners = [*(f"element {n}" for n in range(1, elements + 1)), *(f"{meter}total" for meter in of)]
+    for owner, records in zip(owners, state.energy.tolist(), strict=True):
         for record, (accumulator, count) in enumerate(records):
             words[f"{owner}, {_RECORD_NAMES[record]} accumulator"] = accumulator
             words[f"{owner}, {_RECORD_NAMES[record]} count"] = count
-    for output, (waiting, done) in zip(("pulse outputs", "test pulse", "counter"), state.outputs.tolist(), strict=True):
+    outputs = [f"{meter}{output}" for meter in of for output in ("pulse outputs", "test pulse", "counter")]
+    for output, (waiting, done) in zip(outputs, state.outputs.tolist(), strict=True):
         words[f"{output} waiting"] = waiting
         words[f"{output} done"] = done
     return words | {"valid frames": state.frames, "lost frames": state.lost}
@@ -334,7 +382,27 @@ def _flags(outputs: _Outputs, config: MeterConfig, lost: int) -> dict[str, list[
         name: [outputs.raised(f"{name}[{element}]") for element in range(config.elements)]
         for name in ("voltage", "reversed", "overrange", "no_load")
     }
-    return flags | {"queued": outputs.raised("queued"), "lost_frames": lost}
+    queued = any(outputs.raised(name) for name in output_names(config) if name.startswith("queued"))
+    return flags | {"queued": queued, "lost_frames": lost}
+
+
+def _meter_figures(config: MeterConfig, outputs: _Outputs, energies: np.ndarray) -> tuple[MeterFigures, ...]:
+    """Return each meter's figures; ``energies`` are delivered, received, true and apparent, (4, elements)."""
+    figures, first = [], 0
+    for meter, elements in enumerate(config.meter_elements):
+        own = range(first, first + elements)
+        of = f"[{meter}]" if len(config.meter_elements) > 1 else ""
+        figures.append(
+            MeterFigures(
+                elements=tuple(own),
+                total=_element_figures(*energies[:, own].sum(axis=1)),
+                pulses={name: outputs.falls(f"output_{name}{of}") for name in PULSE_OUTPUTS},
+                counts=outputs.rises(f"counter{of}"),
+                queued=outputs.raised(f"queued{of}"),
+            )
+        )
+        first += elements
+    return tuple(figures)
 
 
 def _element_figures(delivered_wh: float, received_wh: float, true_wh: float, apparent_wh: float) -> ElementFigures:
@@ -410,7 +478,7 @@ def measure(
         What stands between the source and the engines, at power-up. Default: the ideal converter. Where its clock has
         an error, the source has the true sample rate.
     trace : bool
-        Whether curves are wanted. Default false.
+        Whether curves are wanted, of a single meter. Default false.
     progress : callable(int) or None
         Called with the number of frames that were metered since it was called last.
 
@@ -440,19 +508,21 @@ def measure(
             progress(count)
     outputs = _Outputs(bench.events, config, settle_frames)
     _, delivered, received = _energy_wh(config, bench.state, base)
-    energies = (delivered, received, truth.energy_wh, truth.apparent_wh)
+    energies = np.stack([delivered, received, truth.energy_wh, truth.apparent_wh])
+    meters = _meter_figures(config, outputs, energies)
     figures = Figures(
         config=config,
         settle_frames=settle_frames,
         frames=frames,
-        elements=tuple(_element_figures(*row) for row in zip(*energies, strict=True)),
-        total=_element_figures(*(each.sum() for each in energies)),
-        pulses={name: outputs.falls(f"output_{name}") for name in (10, 100, 1000)},
-        counts=outputs.rises("counter"),
+        elements=tuple(_element_figures(*row) for row in energies.T),
+        total=_element_figures(*energies.sum(axis=1)),
+        pulses={name: sum(meter.pulses[name] for meter in meters) for name in PULSE_OUTPUTS},
+        counts=sum(meter.counts for meter in meters),
         flags=_flags(outputs, config, bench.state.lost - base.lost),
         engine="both" if len(engines) > 1 else next(iter(engines)),
         bit_exact=len(engines) > 1,
         real_time_factor=end / config.sample_rate_hz / bench.seconds,
+        meters=meters if len(meters) > 1 else (),
     )
     return Measurement(figures, _trace(config, source, outputs, settle_frames, frames, points) if trace else None)
 

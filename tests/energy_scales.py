@@ -19,10 +19,16 @@ class EnergyScales:
     start_energy: int
     tick: int
 
+    meters: tuple[int, ...] = ()
+
+    @property
+    def meter_elements(self) -> tuple[int, ...]:
+        return self.meters or (self.elements,)
+
     def __post_init__(self):
         assert self.quantum > self.product_max, "a quantum is more than one sample can carry"
         assert self.hysteresis >= self.quantum
-        assert self.tick > self.elements * self.product_max, "a tick is more than one frame can carry"
+        assert self.tick > max(self.meter_elements) * self.product_max, "a tick is more than one frame can carry"
 
     @property
     def product_max(self) -> int:
@@ -30,9 +36,9 @@ class EnergyScales:
 
     @property
     def element_bits(self) -> int:
-        return clog2(self.elements + 1)
+        return clog2(self.elements + len(self.meter_elements))
 
     @property
     def accumulator_bits(self) -> int:
         pending = self.hysteresis + self.quantum + 4 * self.product_max
-        return signed_width(self.tick + 2 * self.elements * pending)
+        return signed_width(self.tick + 2 * max(self.meter_elements) * pending)

@@ -9,7 +9,7 @@ import pytest
 from harness import SEED, rng
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vectors import BUSY, busy_frames
+from vectors import BUSY, MIXED, busy_frames
 
 from blondel.hdl.config import LINES, MeterConfig
 from blondel.hdl.link.registers import Block
@@ -76,6 +76,38 @@ def test_many_elements():
     assert_engines_agree(config, *busy_frames(config, 300))
 
 
+def test_several_meters_move_all_their_outputs():
+    # Pulses so long that they have to wait.
+    config = MIXED.with_changes(pulse_min_s=1.0)
+    events = assert_engines_agree(config, *busy_frames(config))
+    moved = {output_names(config)[number] for number in set(events.output.tolist())}
+    assert {f"{name}[{meter}]" for name in ("output_10", "test", "queued") for meter in range(3)} <= moved
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_of_several_meters_is_as_if_alone(engine):
+    """The records and edges of a meter in a core are those of one with only its elements, in a core of its own."""
+    frames, ok = busy_frames(MIXED)
+    several = ENGINES[engine](MIXED)
+    events, state = several.next(frames, ok), several.state()
+    # Windows end where the core's first voltage crosses zero: here all voltages do.
+    own = MIXED.with_changes(meters=(), elements=2, calibration=MIXED.calibration[2:6])
+    assert own.tick == MIXED.tick
+    alone = ENGINES[engine](own)
+    expected = alone.next(frames[:, 2:6], ok)
+    for name in ("output_10", "output_100", "output_1000", "counter", "test", "queued"):
+        seen = events.of(output_names(MIXED).index(f"{name}[1]"))
+        wanted = expected.of(output_names(own).index(name))
+        assert (seen.frame.tolist(), seen.level.tolist()) == (wanted.frame.tolist(), wanted.level.tolist()), name
+    np.testing.assert_array_equal(state.energy[[1, 2, MIXED.elements + 1]], alone.state().energy)
+    np.testing.assert_array_equal(state.outputs[3:6], alone.state().outputs)
+
+
+def test_64_elements_in_many_meters():
+    config = MeterConfig.for_model("MDNCT-1SC", meters=(1,) * 24 + (2,) * 20)
+    assert_engines_agree(config, *busy_frames(config, 400))
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_chunks_join_to_the_whole(engine):
     frames, ok = busy_frames(BUSY)
@@ -122,6 +154,15 @@ def test_total_registers_are_the_sum_of_the_elements(engine):
             assert energy[-1, record, 1] == energy[:-1, record, 1].sum() > 0 or part[0] < 5000
 
 
+def test_totals_of_several_meters_are_the_sums_of_their_elements():
+    meter = GoldenMeter(MIXED)
+    meter.next(*busy_frames(MIXED, 10_000))
+    energy = meter.state().energy[:, :, 1]
+    for total, own in enumerate((slice(0, 1), slice(1, 3), slice(3, 4)), start=MIXED.elements):
+        for record in (Record.DELIVERED, Record.RECEIVED):
+            assert energy[total, record] == energy[own, record].sum() > 0
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_meter_continues_where_another_stood(engine):
     """After an outage: registers and residuals go on, and no output has more than one extra edge."""
@@ -146,11 +187,12 @@ def test_a_meter_continues_where_another_stood(engine):
     assert len(before.of(0)) > 10
 
 
-def test_a_preset_meter_is_the_same_in_both_engines():
-    frames, ok = busy_frames(BUSY, 4000)
-    source = GoldenMeter(BUSY)
+@pytest.mark.parametrize("config", [BUSY, MIXED], ids=["one meter", "several meters"])
+def test_a_preset_meter_is_the_same_in_both_engines(config):
+    frames, ok = busy_frames(config, 4000)
+    source = GoldenMeter(config)
     source.next(frames, ok)
-    golden, rtl = GoldenMeter(BUSY), RtlMeter(BUSY)
+    golden, rtl = GoldenMeter(config), RtlMeter(config)
     for meter in (golden, rtl):
         meter.preset(source.state())
     assert golden.next(frames, ok) == rtl.next(frames, ok)

@@ -11,6 +11,7 @@ from blondel.hdl.config import ChannelCalibration, MeterConfig
 from blondel.hdl.link.registers import Block, register_address
 from blondel.sim.engine import Record, State
 from blondel.sim.golden.meter import GoldenMeter
+from blondel.sim.rtl.engine import output_records
 
 #: Few frames a second, so that each carries much energy: a few thousand show every output at work.
 BUSY = MeterConfig.for_model(
@@ -26,6 +27,14 @@ BUSY = MeterConfig.for_model(
         ChannelCalibration(),
         ChannelCalibration(gain=1.2499),
     ),
+)
+
+
+#: Meters of one, two and one elements in a core, the second calibrated.
+MIXED = BUSY.with_changes(
+    elements=4,
+    meters=(1, 2, 1),
+    calibration=(*[ChannelCalibration()] * 2, *BUSY.calibration, *[ChannelCalibration()] * 2),
 )
 
 
@@ -59,12 +68,10 @@ def expected_records(state: State) -> list[tuple[int, int, int]]:
     records = [
         (register_address(config, Block.ENERGY, index), *map(int, record))
         for index, record in enumerate(state.energy.reshape(-1, 2))
-        # The total has no gate and nothing pending.
+        # Totals have no gate and nothing pending.
         if index // Record.COUNT < config.elements or index % Record.COUNT >= Record.DELIVERED
     ]
-    for (block, index), record in zip(
-        [(Block.PULSES, 0), (Block.PULSES, 1), (Block.COUNTER, 0)], state.outputs, strict=True
-    ):
+    for (block, index), record in zip(output_records(config), state.outputs, strict=True):
         records.append((register_address(config, block, index), *map(int, record)))
     return [*records, (register_address(config, Block.FRAMES, 0), state.frames, state.lost)]
 

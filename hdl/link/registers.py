@@ -22,7 +22,7 @@ _WORDS = 4
 class Block(enum.IntEnum):
     """Which stage a record belongs to: the highest bits of its address."""
 
-    #: Index: element × 4 + 0 gate, 1 pending, 2 delivered, 3 received; the total comes after the last element.
+    #: Index: element × 4 + 0 gate, 1 pending, 2 delivered, 3 received; after the last element, the meters' totals.
     ENERGY = 0
     #: Index: channel. Accumulator: what is added to each sample, minus its offset, LSB × 2**-window_log2.
     OFFSET = 1
@@ -32,12 +32,13 @@ class Block(enum.IntEnum):
     GAIN = 3
     #: Index 0. Accumulator: valid frames; count: invalid frames, each 1 / sample_rate_hz of lost time.
     FRAMES = 4
-    #: Index 0: pulse outputs, 1: test pulse. Accumulator: ticks waiting; count: half pulses emitted.
+    #: Index: meter × 2 + 0 pulse outputs, 1 test pulse. Accumulator: ticks waiting; count: half pulses emitted.
     PULSES = 5
-    #: Index 0. Accumulator: counts waiting; count: counts driven.
+    #: Index: meter. Accumulator: counts waiting; count: counts driven.
     COUNTER = 6
     #: Index element: count: bit 0 voltage, 1 reversed, 2 overrange, 3 no load. Index elements: accumulator
-    #: bit 0 freezes the copies of the energy records; count: bit 0 queued. Writing it clears the sticky flags.
+    #: bit 0 freezes the copies of the energy records; count: bit 0 queued, of any meter. Writing it clears the sticky
+    #: flags.
     STATUS = 7
 
 
@@ -222,7 +223,7 @@ class Status(wiring.Component):
     voltage, reversed, overrange, no_load : In(elements)
         Indicators of the elements.
     queued : In(1)
-        The pulse outputs' overload flag.
+        The pulse outputs' overload flag, of any meter.
     freeze : Out(1)
         The copies of the energy records stay as they are.
     clear : Out(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
@@ -20,7 +21,7 @@ __all__ = ["Energy", "RecordKind"]
 class RecordKind(enum.IntEnum, shape=2):
     """Records of an element; record ``k`` of element ``e`` has index ``4 × e + k``.
 
-    The total comes after the last element and has the last two only. Its ``RECEIVED`` has no
+    The meters' totals come after the last element and have the last two only. A total's ``RECEIVED`` has no
     accumulator of its own, its ``DELIVERED`` holds what is beyond the last tick.
     """
 
@@ -35,7 +36,7 @@ class RecordKind(enum.IntEnum, shape=2):
 
 
 class Word(enum.IntEnum):
-    """Words of the accumulators' memory that follow the total's records."""
+    """Words of the accumulators' memory that follow the totals' records."""
 
     #: The start energy less one.
     START = 0
@@ -74,8 +75,8 @@ class Energy(wiring.Component):
         Σ products == delivered − received + pending + withheld × Q
         delivered  == DELIVERED.accumulator + DELIVERED.count × Q        (received likewise)
 
-    The total's counts are the sums of the elements', and its accumulator and ticks are the sum of what
-    was committed as delivered: ``accumulator + ticks × tick``. A register takes one quantum a frame at
+    Each meter has a total. Its counts are the sums of the elements', and its accumulator and ticks are the sum of
+    what was committed as delivered: ``accumulator + ticks × tick``. A register takes one quantum a frame at
     most, the rest waits in the accumulator; a quantum is more than a frame can add for long.
 
     One adder passes over the records, which are in block RAM with the thresholds beside them; an element
@@ -85,7 +86,7 @@ class Energy(wiring.Component):
     Parameters
     ----------
     config : MeterConfig
-        Uses ``elements``, ``product_bits``, ``accumulator_bits``, ``register_bits``, ``quantum``,
+        Uses ``elements``, ``meter_elements``, ``product_bits``, ``accumulator_bits``, ``register_bits``, ``quantum``,
         ``hysteresis``, ``start_energy``, ``tick``.
 
     Members
@@ -93,7 +94,7 @@ class Energy(wiring.Component):
     i : In(stream of energy_item)
         Products, LSB of energy, signed(product_bits).
     o : Out(stream of frame_item)
-        One for each frame, after its last element.
+        One for each meter and frame, after the meter's last element.
     freeze : In(1)
         Keeps what ``records`` shows, while metering goes on: all reads between raising and lowering it
         are of the state after one and the same frame, the last one that began before. Does not fall during an
@@ -103,11 +104,11 @@ class Energy(wiring.Component):
         metered; accumulators must stay below the sum of hysteresis, quantum and 16 products (the
         total's: a tick, or that for each element).
     reversed : Out(elements)
-        1 where an element is loaded and its energy is received. Changes when ``o`` is taken.
+        1 where an element is loaded and its energy is received. Changes when a frame's last ``o`` is taken.
     no_load : Out(elements)
-        1 where an element is not loaded. Changes when ``o`` is taken.
+        1 where an element is not loaded. Changes likewise.
     voltage, overrange : Out(elements)
-        The items' indicators. Change when ``o`` is taken: the next frame, whose indicators may already
+        The items' indicators. Change likewise: the next frame, whose indicators may already
         be known, does not show before its energy does.
 
     Attributes
@@ -140,7 +141,7 @@ class Energy(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
-        total = config.elements
+        elements, meters = config.elements, len(config.meter_elements)
         constants = {
             Word.START: config.start_energy - 1,
             Word.TURN: config.hysteresis - 1,
@@ -149,7 +150,7 @@ class Energy(wiring.Component):
             Word.TICK_NEGATIVE: -config.tick,
             Word.SCRATCH: 0,
         }
-        words = 8 * (total + 1)
+        words = 8 * (elements + meters)
         m.submodules.accumulators = accumulators = Memory(
             shape=signed(config.accumulator_bits),
             depth=words + len(constants),
@@ -161,12 +162,20 @@ class Energy(wiring.Component):
         )
         read, write = accumulators.read_port(), accumulators.write_port()
         count_read, count_write = counts.read_port(), counts.write_port()
-        index_bits = clog2(config.elements + 2)
+        index_bits = clog2(elements + meters + 1)
+        # The total's index, of the meter whose turn it is.
+        total = Signal(index_bits, init=elements) if meters > 1 else Const(elements, index_bits)
+        last_of_meters = [last - 1 for last in itertools.accumulate(config.meter_elements)]
 
         # Of the item; the product stays on the stream until it was needed for the last time.
         element = Signal(index_bits, reset_less=True)
         window = Signal(reset_less=True)
-        last = element == total - 1
+        last = element == elements - 1
+
+        def ends_meter(index):
+            if meters == 1:
+                return index == elements - 1
+            return Const(sum(1 << each for each in last_of_meters), elements).bit_select(index, 1)
 
         # What is known of the element. The first three are its flags, see RecordKind.GATE.
         loaded, seen, direction = (Signal(name=name, reset_less=True) for name in ("loaded", "seen", "direction"))
@@ -186,8 +195,9 @@ class Energy(wiring.Component):
         # Which half of the memory has the live records; `held`: the outside sees the other half; `moving`:
         # this frame writes to the other half. `served`: the last thing done was a record access.
         live, held, moving, under_way, served = Signal(), Signal(), Signal(), Signal(), Signal()
-        # After the first element's turn the total is in the half that is written.
-        total_half = live ^ (moving & (element != 0))
+        # After the turn of its first element a total is in the half that is written.
+        begun = Signal() if meters > 1 else element != 0
+        total_half = live ^ (moving & begun)
 
         # `place`: the record whose count the memory shows in the next clock, and that `store` stores then.
         place = Signal(data.StructLayout({"kind": 2, "element": index_bits}))
@@ -235,7 +245,7 @@ class Energy(wiring.Component):
             return Cat(kind, half, of)
 
         def constant(which):
-            return 8 * (total + 1) + which
+            return words + which
 
         with m.FSM() as fsm:
             with m.State("IDLE"):
@@ -261,7 +271,7 @@ class Energy(wiring.Component):
                         m.next = "WINDOW"
                     with m.Else():
                         m.d.comb += self.i.ready.eq(1)
-                        with m.If(self.i.payload.element == total - 1):
+                        with m.If(ends_meter(self.i.payload.element)):
                             m.next = "OUTPUT"
             with m.State("WINDOW"):
                 m.d.comb += read.addr.eq(constant(Word.START))
@@ -365,7 +375,7 @@ class Energy(wiring.Component):
                     else:
                         with m.If(commit & ~received):
                             m.d.sync += addend.eq(Addend.RESULT)
-                        m.d.comb += read.addr.eq(word(RecordKind.DELIVERED, total_half, Const(total, index_bits)))
+                        m.d.comb += read.addr.eq(word(RecordKind.DELIVERED, total_half, total))
                         m.next = "TOTAL"
             with m.State("TOTAL"):
                 m.d.comb += [
@@ -374,7 +384,9 @@ class Energy(wiring.Component):
                     place.element.eq(total),
                 ]
                 m.d.sync += [result.eq(added), addend.eq(Addend.RESULT)]
-                with m.If(last):
+                if meters > 1:
+                    m.d.sync += begun.eq(1)
+                with m.If(ends_meter(element)):
                     m.next = "TICK"
                 with m.Else():
                     m.d.sync += store.eq(1)
@@ -386,10 +398,14 @@ class Energy(wiring.Component):
                 m.d.sync += [self.o.payload.tick.eq(~below_zero), store.eq(1)]
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
-                m.d.comb += self.o.valid.eq(1)
+                m.d.comb += [self.o.valid.eq(1), self.o.payload.last.eq(last)]
                 with m.If(self.o.ready):
+                    m.d.sync += self.o.payload.tick.eq(0)
+                    if meters > 1:
+                        m.d.sync += [total.eq(Mux(last, elements, total + 1)), begun.eq(0)]
+                    m.next = "IDLE"
+                with m.If(self.o.ready & last):
                     m.d.sync += [
-                        self.o.payload.tick.eq(0),
                         self.reversed.eq(shadow_reversed),
                         self.no_load.eq(shadow_no_load),
                         self.voltage.eq(shadow_voltage),
@@ -399,11 +415,10 @@ class Energy(wiring.Component):
                         moving.eq(0),
                         under_way.eq(0),
                     ]
-                    m.next = "IDLE"
             # What is read stays; a write goes to one half, then to the other.
             for name, half in (("ACCESS", 0), ("SECOND ACCESS", 1)):
                 with m.State(name):
-                    valid_index = self.records.index[2:] <= total
+                    valid_index = self.records.index[2:] < elements + meters
                     m.d.comb += [
                         place.eq(self.records.index),
                         place_half.eq(live ^ held),

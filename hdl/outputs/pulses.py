@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -14,8 +14,10 @@ from blondel.hdl.fixed import signed_width
 from blondel.hdl.items import frame_item
 from blondel.hdl.link.record import RecordSignature
 
-__all__ = ["HALF_PULSES", "PulseOutputs", "Queue", "shortest_frames"]
+__all__ = ["HALF_PULSES", "LEVELS", "PulseOutputs", "Queue", "shortest_frames"]
 
+#: A meter's outputs.
+LEVELS = ("output_10", "output_100", "output_1000", "test", "counter", "queued")
 #: Half pulses of Output 10 in one pulse of Output 1000: with them the levels repeat.
 HALF_PULSES = 2 * 100
 
@@ -31,17 +33,22 @@ def shortest_frames(config: MeterConfig) -> tuple[int, int]:
 
 
 class Queue(enum.IntEnum, shape=2):
-    """Where the memory has the words of each queue; the records' index."""
+    """Where the memory has the words of each queue; the records' index, of a meter."""
 
     OUTPUT_10 = 0
     TEST = 1
     COUNTER = 2
-    #: The counter's constants while it is driven: its next edge ends the pulse.
+    #: The counter's constants while it is driven: its next edge ends the pulse. In place of the timer, where there are
+    #: several meters: the levels of a meter's outputs.
     COUNTER_DRIVEN = 3
 
 
-class Word(enum.IntEnum, shape=4):
-    """Words of a queue. Constants are negative: they are added to be subtracted."""
+class Word(enum.IntEnum, shape=5):
+    """Words of a queue. Constants are negative: they are added to be subtracted.
+
+    Each meter has the first three; in place of a fourth one there are the constants, which are the same for all: two
+    bits of theirs are ones, and the three above them stand where a meter's number does.
+    """
 
     #: Frames, after the last one, that can have no edge; negative.
     TIMER = 0
@@ -52,15 +59,15 @@ class Word(enum.IntEnum, shape=4):
     #: Units of an edge.
     UNITS = 3
     #: Frames from an edge to the next that can have none.
-    DISTANCE = 4
+    DISTANCE = 7
     #: Where the count begins again.
-    MODULUS = 5
+    MODULUS = 11
     #: Half pulses, to find the levels of Outputs 100 and 1000. Of the queue of Output 10 only.
-    HUNDRED = 6
-    EIGHTY = 7
-    FORTY = 8
-    TWENTY = 9
-    TEN = 10
+    HUNDRED = 15
+    EIGHTY = 19
+    FORTY = 23
+    TWENTY = 27
+    TEN = 31
 
 
 class Step(enum.IntEnum, shape=4):
@@ -89,7 +96,7 @@ class Step(enum.IntEnum, shape=4):
     FORTY = 12
     TWENTY = 13
     SHOW = 14
-    #: Between frames; a record is shown.
+    #: Between turns; a record is shown. After a turn the levels are kept, where there are several meters.
     IDLE = 15
 
 
@@ -112,43 +119,44 @@ READS = {
 
 
 class PulseOutputs(wiring.Component):
-    """Turn ticks of delivered energy into pulses, and pulses into counts of an electromechanical counter.
+    """Turn ticks of each meter's delivered energy into pulses, and pulses into counts of its electromechanical counter.
 
     Units of energy wait in a queue until they make an edge, and edges keep their distance; no unit is
     lost: ``units received == waiting + units of an edge × edges`` holds after every frame. There are
-    three queues. Half a pulse of Output 10 is on and half is off, by energy. One count of half pulses
+    three queues for each meter. Half a pulse of Output 10 is on and half is off, by energy. One count of half pulses
     drives Outputs 10, 100 and 1000, so that each edge of Output 100 coincides with one of Output 10, and
     each of Output 1000 with one of Output 100. The test pulse is likewise. The counter is driven once for
     each count, for a fixed time, with a gap after it: its queue's falling edges take no unit.
 
     The queues' words are in block RAM, with the constants beside them. Each frame one adder, which adds
-    the word that the memory shows to ``result``, passes over the queues: the test pulse's, that of Output
-    10, then the counter's, whose unit comes from the one before.
+    the word that the memory shows to ``result``, passes over a meter's queues: the test pulse's, that of Output
+    10, then the counter's, whose unit comes from the one before. Then comes the next meter's turn.
 
     Parameters
     ----------
     config : MeterConfig
-        Uses ``queue_bits``, ``pulse_half_ticks``, ``test_half_ticks``, ``counter_half_pulses``,
-        ``pulse_min_s``, ``test_kh_wh``, ``pulse_wh``, ``counter_on_s``, ``counter_gap_s``.
+        Uses ``meter_elements``, ``meter_bits``, ``queue_bits``, ``pulse_half_ticks``, ``test_half_ticks``,
+        ``counter_half_pulses``, ``pulse_min_s``, ``test_kh_wh``, ``pulse_wh``, ``counter_on_s``, ``counter_gap_s``.
 
     Members
     -------
     i : In(stream of frame_item)
-        One for each frame, valid or not: time is counted in frames.
-    output_10, output_100, output_1000 : Out(1)
-        Pulse outputs of 1, 10 and 100 times ``pulse_wh``; 1 is on. Straight from flip-flops, which change
-        in the same clock.
-    test : Out(1)
-        Test pulse of ``test_kh_wh``. Straight from a flip-flop.
-    counter : Out(1)
-        1 drives the counter. Straight from a flip-flop.
-    queued : Out(1)
+        One for each meter in every frame, valid or not: time is counted in frames.
+    output_10, output_100, output_1000 : Out(meters)
+        Pulse outputs of 1, 10 and 100 times ``pulse_wh``, a bit for each meter; 1 is on. Straight from flip-flops; a
+        meter's change in the same clock.
+    test : Out(meters)
+        Test pulse of ``test_kh_wh``. Straight from flip-flops.
+    counter : Out(meters)
+        1 drives the counter. Straight from flip-flops.
+    queued : Out(meters)
         Sticky: an edge of a pulse had to wait because the load exceeds what the shortest pulses allow.
     clear : In(1)
-        Clears ``queued`` while high.
+        Clears ``queued`` while high; of several meters, with the next frame.
     frame : Out(1)
         For one clock after each frame: all outputs show it.
-    records : In(RecordSignature(2))
+    records : In(RecordSignature(2 + meter_bits))
+        Index: :class:`Queue`, and above it the meter.
         ``accumulator``: units that wait, unsigned(queue_bits). 0: ticks, for Output 10; ``count``: half
         pulses emitted, 0 to 199. 1: likewise of the test pulse, ``count`` 0 to 1. 2: counts that wait for the
         counter; ``count``: counts driven, each from its pulse's start on, unsigned(queue_bits). Accesses
@@ -158,9 +166,11 @@ class PulseOutputs(wiring.Component):
     Attributes
     ----------
     latency : int
-        Clocks from an item's acceptance to ``frame``; the next item may be accepted in the same clock.
+        Clocks from an item's acceptance to ``frame``; the next item may be accepted in the same clock. With several
+        meters one more.
     memory : Memory
-        The queues: word ``4 × w + q`` has word ``w`` of queue ``q``.
+        The queues: word ``4 × w + q`` has word ``w`` of queue ``q``, of the first meter; the other meters' are 16 words
+        further each.
     internals : SimpleNamespace
         After elaboration, for proofs: the registers of a queue's turn, and the memory's ports.
     """
@@ -182,7 +192,8 @@ class PulseOutputs(wiring.Component):
             Word.TWENTY: (20,),
             Word.TEN: (10,),
         }
-        words = [0] * (len(Word) * len(Queue))
+        meters = len(config.meter_elements)
+        words = [0] * (16 * max(8, meters))
         for word, values in constants.items():
             for queue, value in enumerate(values):
                 words[len(Queue) * word + queue] = -value
@@ -195,21 +206,17 @@ class PulseOutputs(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(frame_item())),
-                "output_10": Out(1),
-                "output_100": Out(1),
-                "output_1000": Out(1),
-                "test": Out(1),
-                "counter": Out(1),
-                "queued": Out(1),
+                **{name: Out(meters) for name in LEVELS},
                 "clear": In(1),
                 "frame": Out(1),
-                "records": In(RecordSignature(2)),
+                "records": In(RecordSignature(2 + config.meter_bits)),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         config, records = self._config, self.records
+        several = len(config.meter_elements) > 1
         m.submodules.memory = self.memory
         read, write = self.memory.read_port(), self.memory.write_port()
         # A count begins again before it is as wide as a word.
@@ -217,11 +224,18 @@ class PulseOutputs(wiring.Component):
 
         step, queue = Signal(Step, init=Step.IDLE), Signal(Queue, reset_less=True)
         read_word, write_word = Signal(Word), Signal(Word)
+        read_queue, write_queue = Signal(Queue), Signal(Queue)
         # A record is accessed, or was until now; it is written.
         access, preset = Signal(), Signal()
         # The queue has a unit in this frame; its timer runs; it has an edge; the counter's ends a pulse.
         unit, blocked, edge = (Signal(name=name, reset_less=True) for name in ("unit", "blocked", "edge"))
         driven = Signal()
+        # The meter whose turn it is, or comes; whose words are used. The levels of its outputs: of a single meter they
+        # are the outputs themselves; of several they are taken from the memory before a turn, and kept after it.
+        meter = Signal(config.meter_bits) if several else Const(0, 0)
+        of = Mux(access, records.index[2:], meter) if several else meter
+        level = {name: Signal(name=name) if several else getattr(self, name) for name in LEVELS}
+        keep = Signal()
         # The next level of Output 1000; the last step of the queue's turn.
         next_1000, last = Signal(reset_less=True), Signal()
 
@@ -237,9 +251,11 @@ class PulseOutputs(wiring.Component):
             # A carry in, without a second adder.
             added.eq((Cat(carry, result) + Cat(carry, read.data)) >> 1),
             preset.eq(access & records.write),
-            driven.eq(self.counter & (queue == Queue.COUNTER)),
-            read.addr.eq(Cat(queue[0] | (driven & (read_word >= Word.UNITS)), queue[1], read_word)),
-            write.addr.eq(Cat(queue, write_word)),
+            driven.eq(level["counter"] & (queue == Queue.COUNTER)),
+            read_queue.eq(Cat(queue[0] | (driven & read_word[:2].all()), queue[1])),
+            read.addr.eq(Cat(read_queue, read_word[:2], Mux(read_word[:2].all(), read_word[2:], of))),
+            write.addr.eq(Cat(write_queue, write_word[:2], of)),
+            write_queue.eq(queue),
             write.data.eq(result),
             records.rdata.accumulator.eq(read.data[:-1]),
             records.rdata.count.eq(read.data[:-1]),
@@ -269,7 +285,7 @@ class PulseOutputs(wiring.Component):
             with m.Case(Step.LATE):
                 m.d.comb += [clear.eq(1), write_word.eq(Word.WAITING), write.en.eq(1)]
                 with m.If(enough & (queue != Queue.COUNTER)):
-                    m.d.sync += self.queued.eq(1)
+                    m.d.sync += level["queued"].eq(1)
             with m.Case(Step.TIME):
                 m.d.comb += [carry.eq(blocked), add.eq(1)]
             with m.Case(Step.RESTART):
@@ -289,19 +305,21 @@ class PulseOutputs(wiring.Component):
                 ]
                 m.d.sync += next_1000.eq(enough)
                 with m.If(queue == Queue.TEST):
-                    m.d.sync += self.test.eq(result[0])
+                    m.d.sync += level["test"].eq(result[0])
                 with m.If(queue == Queue.COUNTER):
-                    m.d.sync += [self.counter.eq((self.counter ^ edge) & ~preset), self.frame.eq(~access)]
+                    m.d.sync += level["counter"].eq((level["counter"] ^ edge) & ~preset)
+                    if not several:
+                        m.d.sync += self.frame.eq(~access)
             with m.Case(Step.SHOW):
                 m.d.comb += last.eq(1)
-                levels = (self.output_10, self.output_100, self.output_1000)
+                levels = [level[name] for name in ("output_10", "output_100", "output_1000")]
                 next_levels = (result[0], enough, next_1000)
-                m.d.sync += [level.eq(next_level) for level, next_level in zip(levels, next_levels, strict=True)]
+                m.d.sync += [each.eq(next_level) for each, next_level in zip(levels, next_levels, strict=True)]
                 # A count is a pulse of Output 100 or of Output 1000, at its end.
                 counted = {20: 1, HALF_PULSES: 2}[config.counter_half_pulses]
                 m.d.sync += unit.eq(levels[counted] & ~next_levels[counted])
             with m.Case(Step.IDLE):
-                m.d.comb += self.i.ready.eq(~records.valid)
+                m.d.comb += self.i.ready.eq(~records.valid & ~keep)
                 m.d.sync += [
                     step.eq(Step.IDLE),
                     access.eq(records.valid),
@@ -319,8 +337,34 @@ class PulseOutputs(wiring.Component):
                 m.d.sync += step.eq(Step.IDLE)
             with m.Else():
                 m.d.sync += [queue.eq(Mux(queue == Queue.TEST, Queue.OUTPUT_10, Queue.COUNTER)), step.eq(Step.START)]
-        with m.If(self.clear):
-            m.d.sync += self.queued.eq(0)
+        if not several:
+            with m.If(self.clear):
+                m.d.sync += self.queued.eq(0)
+        else:
+            # The frame ends with this turn, or did with the last one. Sticky levels are cleared in the next frame, or
+            # in this one.
+            ends, clearing, cleared = Signal(init=1), Signal(), Signal()
+            levels = Cat(level.values())
+            with m.If((step == Step.IDLE) & ~access | (step == Step.BLOCKED) & preset):
+                m.d.comb += [read_queue.eq(Queue.COUNTER_DRIVEN), read_word.eq(Word.TIMER)]
+            with m.If((step == Step.START) & (queue == Queue.TEST) | (step == Step.ARRIVE) & preset):
+                m.d.sync += levels.eq(Cat(read.data[: len(levels) - 1], read.data[len(levels) - 1] & ~cleared))
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += ends.eq(self.i.payload.last)
+                with m.If(ends):
+                    m.d.sync += [cleared.eq(clearing), clearing.eq(0)]
+            m.d.sync += keep.eq(last & (preset | (queue == Queue.COUNTER)))
+            with m.If(keep):
+                m.d.comb += [
+                    write_queue.eq(Queue.COUNTER_DRIVEN), write_word.eq(Word.TIMER), write.data.eq(levels),
+                    write.en.eq(1),
+                ]  # fmt: skip
+                for name, each in level.items():
+                    m.d.sync += getattr(self, name).bit_select(of, 1).eq(each)
+            with m.If(keep & ~access):
+                m.d.sync += [meter.eq(Mux(ends, 0, meter + 1)), self.frame.eq(ends)]
+            with m.If(self.clear):
+                m.d.sync += clearing.eq(1)
 
         self.internals = SimpleNamespace(
             step=step, queue=queue, access=access, unit=unit, blocked=blocked, edge=edge, next_1000=next_1000,

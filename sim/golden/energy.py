@@ -28,13 +28,16 @@ class EnergyState(NamedTuple):
 
     Parameters
     ----------
-    records : ndarray of int64, (elements + 1, 4, 2)
-        Accumulator and count of each record, by element (the total last) and record.
+    records : ndarray of int64, (elements + meters, 4, 2)
+        Accumulator and count of each record, by element (the meters' totals last) and record.
+    total_of : ndarray of int64, (elements,)
+        Index of each element's total among the records.
     quantum, hysteresis, start_energy, tick, mask : int
         The configuration's; the largest count.
     """
 
     records: np.ndarray
+    total_of: np.ndarray
     quantum: int
     hysteresis: int
     start_energy: int
@@ -111,7 +114,7 @@ def meter(products, start, window, element, shown, state, committed):
     int
         The frame after the last one that is metered.
     """
-    records, total = state.records, len(state.records) - 1
+    records, total = state.records, state.total_of[element]
     gate, flags = records[element, GATE, 0], records[element, GATE, 1]
     energy, withheld = records[element, PENDING, 0], records[element, PENDING, 1]
     delivered, received = records[element, DELIVERED, 0], records[element, RECEIVED, 0]
@@ -186,9 +189,8 @@ def meter(products, start, window, element, shown, state, committed):
 
 
 @njit(cache=True)
-def tick(committed, start, state):
-    """Add what frames committed to the total until it passes ``tick``; return that frame, or how many there are."""
-    total = len(state.records) - 1
+def tick(committed, start, total, state):
+    """Add what frames committed to a total until it passes ``tick``; return that frame, or how many there are."""
     energy = state.records[total, DELIVERED, 0]
     for n, each in enumerate(committed[start:]):
         energy += each
@@ -220,8 +222,10 @@ class Energy(Block):
     def reset(self) -> None:
         """Return to the state at power-up."""
         config = self._config
+        sizes = config.meter_elements
         self.state = EnergyState(
-            records=np.zeros((config.elements + 1, len(RecordKind), 2), dtype=np.int64),
+            records=np.zeros((config.elements + len(sizes), len(RecordKind), 2), dtype=np.int64),
+            total_of=config.elements + np.repeat(np.arange(len(sizes)), sizes),
             quantum=config.quantum,
             hysteresis=config.hysteresis,
             start_energy=config.start_energy,
@@ -233,7 +237,8 @@ class Energy(Block):
     def records(self) -> np.ndarray:
         """Accumulator (LSB of energy) and count of each record.
 
-        int64, (elements + 1, 4, 2): by element, the total last, and :class:`~blondel.hdl.metrology.energy.RecordKind`.
+        int64, (elements + meters, 4, 2): by element, the meters' totals last, and
+        :class:`~blondel.hdl.metrology.energy.RecordKind`.
         """
         return self.state.records
 
@@ -253,25 +258,28 @@ class Energy(Block):
 
         Returns
         -------
-        ticks : ndarray of bool, (frames,)
-            True where the total of delivered energy passed a multiple of ``tick``.
+        ticks : ndarray of bool, (frames, meters)
+            True where a meter's total of delivered energy passed a multiple of ``tick``.
         status : ndarray of uint8, (frames, elements)
             After each frame: bit 0, the element is reversed; bit 1, it has no load.
         """
         products = np.array(products.T, dtype=np.int64, order="C")
-        committed = np.zeros(len(window), dtype=np.int64)
+        elements, meters = self._config.elements, len(self._config.meter_elements)
+        committed = np.zeros((meters, len(window)), dtype=np.int64)
         status = np.empty((len(window), len(products)), dtype=np.uint8)
         for start, stop in itertools.pairwise([0, *np.flatnonzero(window[:-1]) + 1, len(window)]):
             for element, row in enumerate(products[:, start:stop]):
+                own = committed[self.state.total_of[element] - elements, start:stop]
                 done = 0
                 while done < len(row):
                     before, first = flow_status(element, self.state), start + done
-                    done = meter(row, done, window[stop - 1], element, before, self.state, committed[start:stop])
+                    done = meter(row, done, window[stop - 1], element, before, self.state, own)
                     status[first : start + done - 1, element] = before
                     status[start + done - 1, element] = flow_status(element, self.state)
-        ticks = np.zeros(len(window), dtype=bool)
-        frame = tick(committed, 0, self.state)
-        while frame < len(window):
-            ticks[frame] = True
-            frame = tick(committed, frame + 1, self.state)
+        ticks = np.zeros((len(window), meters), dtype=bool)
+        for number, own in enumerate(committed):
+            frame = tick(own, 0, elements + number, self.state)
+            while frame < len(window):
+                ticks[frame, number] = True
+                frame = tick(own, frame + 1, elements + number, self.state)
         return ticks, status

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from blondel.hdl.config import MeterConfig
-from blondel.sim.engine import Events, State, output_names
+from blondel.sim.engine import METER_OUTPUTS, Events, State, output_names
 from blondel.sim.golden.block import Block
 from blondel.sim.golden.counter import CounterDrive
 from blondel.sim.golden.energy import NO_LOAD, Energy
@@ -45,14 +47,14 @@ class GoldenMeter(Block):
             "gain": Gain(config),
             "indicators": Indicators(config),
             "energy": Energy(config),
-            "pulses": PulseOutputs(config),
-            "counter": CounterDrive(config),
         }
+        # Each meter's.
+        self._outputs = [(PulseOutputs(config), CounterDrive(config)) for _ in config.meter_elements]
         self.reset()
 
     def reset(self) -> None:
         """Return to the state at power-up."""
-        for block in self.blocks.values():
+        for block in (*self.blocks.values(), *itertools.chain(*self._outputs)):
             block.reset()
         self._frame = 0
         # At power-up an element is not loaded until it turns out to be.
@@ -84,11 +86,15 @@ class GoldenMeter(Block):
         lost = len(ok) - int(np.count_nonzero(ok))
         frame.count(len(frames) - lost, lost)
 
-        pulse_edges, counts = blocks["pulses"].next(len(frames), np.array(ticks, dtype=np.int64))
-        counter_edges = blocks["counter"].next(len(frames), counts)
+        parts = []
+        tick_frames, tick_meters = np.array(ticks, dtype=np.int64).reshape(-1, 2).T
+        for meter, (pulses, counter) in enumerate(self._outputs):
+            pulse_edges, counts = pulses.next(len(frames), tick_frames[tick_meters == meter])
+            own = Events.join([pulse_edges, counter.next(len(frames), counts)])
+            parts.append(Events(own.frame, own.output + np.uint16(len(METER_OUTPUTS) * meter), own.level))
         at, output, level = np.array(edges, dtype=np.int64).reshape(-1, 3).T
         status_edges = Events(at, (self._first_status + output).astype(np.uint16), level.astype(bool))
-        joined = Events.join([pulse_edges, counter_edges, status_edges])
+        joined = Events.join([*parts, status_edges])
         order = np.lexsort((joined.output, joined.frame))
         events = Events(joined.frame[order] + self._frame, joined.output[order], joined.level[order])
         self._frame += len(frames)
@@ -100,7 +106,7 @@ class GoldenMeter(Block):
         return State(
             config=self.config,
             energy=blocks["energy"].records.copy(),
-            outputs=np.concatenate([blocks["pulses"].records, blocks["counter"].records]),
+            outputs=np.concatenate([block.records for block in itertools.chain(*self._outputs)]),
             frames=blocks["frame"].frames,
             lost=blocks["frame"].lost,
         )
@@ -114,6 +120,7 @@ class GoldenMeter(Block):
         """Continue where another meter stood; before the first frame."""
         blocks = self.blocks
         blocks["energy"].preset(state.energy)
-        blocks["pulses"].preset(state.outputs[:2])
-        blocks["counter"].preset(state.outputs[2:])
+        for records, (pulses, counter) in zip(state.outputs.reshape(-1, 3, 2), self._outputs, strict=True):
+            pulses.preset(records[:2])
+            counter.preset(records[2:])
         blocks["frame"].preset(state.frames, state.lost)

@@ -49,8 +49,8 @@ def run(
 
     Returns
     -------
-    ticks : list of int
-        Frames that have a tick.
+    ticks : list of (int, int)
+        Frame and meter of each tick; a meter's in the order of their frames.
     edges : list of (int, int, int)
         Frame, output (its place in :data:`STATUS` × elements, plus the element) and new level.
     place, voltage : int
@@ -65,7 +65,7 @@ def run(
     committed = np.empty(CHUNK_FRAMES, np.int64)
     valid = np.empty((CHUNK_FRAMES, frames.shape[1]), np.int32)
     index = np.arange(CHUNK_FRAMES)
-    ticks = [0 for _ in range(0)]
+    ticks = [(0, 0) for _ in range(0)]
     edges = [(0, 0, 0) for _ in range(0)]
     for first in range(0, len(frames), CHUNK_FRAMES):
         samples = frames[first : first + CHUNK_FRAMES]
@@ -86,8 +86,10 @@ def run(
             xv, xi = line_v[history : history + length], line_i[history : history + length]
             yv, yi, cv, ci = path_v[:length], path_i[:length], clip_v[:length], clip_i[:length]
             product, commits = products[:length], committed[:length]
-            commits[:] = 0
             for element in range(elements):
+                total = energy.total_of[element]
+                if element == 0 or energy.total_of[element - 1] != total:
+                    commits[:] = 0
                 v, i = 2 * element, 2 * element + 1
                 take_channel(samples[start:stop, v], sample_bits, xv, cv)
                 take_channel(samples[start:stop, i], sample_bits, xi, ci)
@@ -121,11 +123,12 @@ def run(
                         edges.append((moments[done - 1], elements + element, after & REVERSED))
                     if (before ^ after) & NO_LOAD:
                         edges.append((moments[done - 1], 3 * elements + element, after >> 1))
+                if element == elements - 1 or energy.total_of[element + 1] != total:
+                    frame = tick(commits, 0, total, energy)
+                    while frame < length:
+                        ticks.append((moments[frame], total - elements))
+                        frame = tick(commits, frame + 1, total, energy)
             if ends:
                 track(offset)
-            frame = tick(commits, 0, energy)
-            while frame < length:
-                ticks.append(moments[frame])
-                frame = tick(commits, frame + 1, energy)
             start = stop
     return ticks, edges, place, voltage

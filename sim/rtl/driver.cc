@@ -1,6 +1,6 @@
 // Runs the generated design: frames in, edges of the outputs out, nothing per clock outside of C++.
 //
-// Compiled with DESIGN (the file that write_cxxrtl wrote), ELEMENTS and SAMPLE_BITS defined.
+// Compiled with DESIGN (the file that write_cxxrtl wrote), ELEMENTS, METERS and SAMPLE_BITS defined.
 
 #include DESIGN
 
@@ -22,7 +22,7 @@ struct Meter {
     int64_t frames_done = 0;
     uint64_t clocks = 0;
 
-    Meter() : levels(6 + 4 * ELEMENTS) {
+    Meter() : levels(6 * METERS + 4 * ELEMENTS) {
         top.p_rst.set(true);
         clock();
         top.p_rst.set(false);
@@ -57,10 +57,13 @@ struct Meter {
     template <typename F>
     void each_output(F visit) const {
         unsigned number = 0;
-        for (bool now : {top.p_output__10.template get<bool>(), top.p_output__100.template get<bool>(),
-                         top.p_output__1000.template get<bool>(), top.p_counter.template get<bool>(),
-                         top.p_test.template get<bool>(), top.p_queued.template get<bool>()})
-            visit(number++, now);
+        const uint64_t outputs[] = {
+            top.p_output__10.template get<uint64_t>(), top.p_output__100.template get<uint64_t>(),
+            top.p_output__1000.template get<uint64_t>(), top.p_counter.template get<uint64_t>(),
+            top.p_test.template get<uint64_t>(), top.p_queued.template get<uint64_t>()};
+        for (unsigned meter = 0; meter < METERS; meter++)
+            for (uint64_t output : outputs)
+                visit(number++, output >> meter & 1);
         for (uint64_t indicators : {top.p_voltage.template get<uint64_t>(), top.p_reversed.template get<uint64_t>(),
                                     top.p_overrange.template get<uint64_t>(), top.p_no__load.template get<uint64_t>()})
             for (unsigned element = 0; element < ELEMENTS; element++)

@@ -22,7 +22,7 @@ from blondel.hdl.meter import DEFAULT_OPTIONS, Options
 from blondel.hdl.verilog import MODULE_NAME, Core
 from blondel.sim.engine import Events, Record, State
 
-__all__ = ["CompileError", "RtlMeter", "build", "cache_directory"]
+__all__ = ["CompileError", "RtlMeter", "build", "cache_directory", "output_records"]
 
 _DRIVER = Path(__file__).with_name("driver.cc")
 _FLAGS = ("-std=c++17", "-O2", "-DNDEBUG", "-shared", "-fPIC", "-fvisibility=hidden")
@@ -113,7 +113,8 @@ def build(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> Path:
             done = subprocess.run(
                 [
                     compiler, *_FLAGS, f'-DDESIGN="{design}"', f"-DELEMENTS={config.elements}",
-                    f"-DSAMPLE_BITS={config.sample_bits}", f"-I{headers}", str(_DRIVER), "-o", str(compiled),
+                    f"-DMETERS={len(config.meter_elements)}", f"-DSAMPLE_BITS={config.sample_bits}", f"-I{headers}",
+                    str(_DRIVER), "-o", str(compiled),
                 ],
                 capture_output=True,
                 text=True,
@@ -151,6 +152,14 @@ def _load(library: Path) -> ctypes.CDLL:
     lib.meter_clocks.restype = ctypes.c_uint64
     lib.meter_clocks.argtypes = [ctypes.c_void_p]
     return lib
+
+
+def output_records(config: MeterConfig) -> list[tuple[Block, int]]:
+    """Return block and index of the outputs' records, in the order in which :class:`State` has them."""
+    meters = range(len(config.meter_elements))
+    return [
+        record for m in meters for record in ((Block.PULSES, 2 * m), (Block.PULSES, 2 * m + 1), (Block.COUNTER, m))
+    ]
 
 
 class RtlMeter:
@@ -249,14 +258,13 @@ class RtlMeter:
 
     def state(self) -> State:
         """Return the registers and residuals, read through the register port."""
-        records = (self.config.elements + 1) * Record.COUNT
+        records = (self.config.elements + len(self.config.meter_elements)) * Record.COUNT
         energy = [self.read_record(Block.ENERGY, index) for index in range(records)]
-        outputs = [(Block.PULSES, 0), (Block.PULSES, 1), (Block.COUNTER, 0)]
         frames, lost = self.read_record(Block.FRAMES, 0)
         return State(
             config=self.config,
             energy=np.array(energy, dtype=np.int64).reshape(-1, Record.COUNT, 2),
-            outputs=np.array([self.read_record(*output) for output in outputs], dtype=np.int64),
+            outputs=np.array([self.read_record(*record) for record in output_records(self.config)], dtype=np.int64),
             frames=frames,
             lost=lost,
         )
@@ -265,8 +273,6 @@ class RtlMeter:
         """Continue where another meter stood; before the first frame."""
         for index, (accumulator, count) in enumerate(state.energy.reshape(-1, 2)):
             self.write_record(Block.ENERGY, index, int(accumulator), int(count))
-        for (block, index), record in zip(
-            [(Block.PULSES, 0), (Block.PULSES, 1), (Block.COUNTER, 0)], state.outputs, strict=True
-        ):
+        for (block, index), record in zip(output_records(self.config), state.outputs, strict=True):
             self.write_record(block, index, int(record[0]), int(record[1]))
         self.write_record(Block.FRAMES, 0, state.frames, state.lost)

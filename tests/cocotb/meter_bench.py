@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
 #: Ports in the order of the numbers that the model gives its outputs.
-SINGLE = ("output_10", "output_100", "output_1000", "counter", "test", "queued")
+PER_METER = ("output_10", "output_100", "output_1000", "counter", "test", "queued")
 PER_ELEMENT = ("voltage", "reversed", "overrange", "no_load")
 
 
@@ -19,7 +19,7 @@ class Bench:
 
     def __init__(self, dut):
         self.dut = dut
-        self.elements = len(dut.no_load)
+        self.elements, self.meters = len(dut.no_load), len(dut.output_10)
         self.edges = []
         self.frames = 0
 
@@ -34,7 +34,8 @@ class Bench:
         self.levels = self.read_levels()
 
     def read_levels(self):
-        levels = [int(getattr(self.dut, name).value) for name in SINGLE]
+        bits = [int(getattr(self.dut, name).value) for name in PER_METER]
+        levels = [each >> meter & 1 for meter in range(self.meters) for each in bits]
         for name in PER_ELEMENT:
             bits = int(getattr(self.dut, name).value)
             levels += [bits >> element & 1 for element in range(self.elements)]

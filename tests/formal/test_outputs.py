@@ -31,6 +31,8 @@ class Scales:
     pulse_min_s: int = 2
     counter_on_s: int = 1
     counter_gap_s: int = 1
+    meter_elements: tuple[int, ...] = (1,)
+    meter_bits: int = 0
 
     def frames_in(self, frames: float) -> int:
         return int(frames)

