@@ -86,6 +86,7 @@ def options_for(board: Board, without: Collection[str]) -> Options:
         serial_multiplier=not board.has_dsp,
         indicators="indicators" not in without,
         reached=() if "registers" in without else READABLE,
+        shown=1,
     )
 
 
@@ -129,8 +130,8 @@ def _current_source(lamps: Mapping[IOPort, ValueLike]) -> Instance:
 class Device(wiring.Component):
     """A meter on a board.
 
-    Of several meters the first one's outputs are at the pins. Indicators are those of any element; the no-load indicator
-    is on while no element is loaded. The records of :data:`READABLE` can be read through a UART.
+    Of several meters the first one's outputs are at the pins. Indicators are those of any of its elements; the no-load
+    indicator is on while none of them is loaded. The records of :data:`READABLE` can be read through a UART.
 
     Parameters
     ----------
@@ -180,7 +181,7 @@ class Device(wiring.Component):
             m.d.comb += [uart.rx.eq(pin_rx.i), pin_tx.o.eq(uart.tx)]
 
         outputs = ("output_10", "output_100", "output_1000", "test", "counter")
-        level = {name: getattr(meter, name)[0] for name in outputs}
+        level = {name: getattr(meter, name) for name in outputs}
         level |= {name: getattr(meter, name).any() for name in ("queued", "voltage", "reversed", "overrange")}
         level["no_load"] = meter.no_load.all()
 

@@ -13,7 +13,7 @@ from blondel.hdl.config import MeterConfig
 from blondel.hdl.frontend.frame import Frame
 from blondel.hdl.items import sample_item
 from blondel.hdl.link.registers import Block, Registers, RegisterSignature, Status
-from blondel.hdl.metrology.energy import Energy
+from blondel.hdl.metrology.energy import Energy, RecordKind
 from blondel.hdl.metrology.gain import Gain
 from blondel.hdl.metrology.multiplier import Multiplier, SerialMultiplier
 from blondel.hdl.metrology.offset import Offset
@@ -38,11 +38,19 @@ class Options:
         Whether voltage and current are watched; else ``voltage`` and ``overrange`` stay 0. Default true.
     reached : tuple of Block
         Blocks that the register port reaches, see :class:`blondel.hdl.link.registers.Registers`. Default: all.
+    shown : int or None
+        Meters, from the first one on, whose outputs and indicators are at the ports. Default: all.
     """
 
     serial_multiplier: bool = False
     indicators: bool = True
     reached: tuple[Block, ...] = tuple(Block)
+    shown: int | None = None
+
+    def shown_of(self, config: MeterConfig) -> tuple[int, int]:
+        """Return how many meters, and how many elements, are at the ports."""
+        meters = config.meter_elements[: self.shown]
+        return len(meters), sum(meters)
 
 
 #: With everything, and a multiplier that takes a clock.
@@ -81,15 +89,15 @@ class Meter(wiring.Component):
         frame's last. Ready, but with the last one only when the frame before it has left the frame input.
     registers : In(RegisterSignature)
         Read and preset every record, see :class:`blondel.hdl.link.registers.Block`.
-    output_10, output_100, output_1000 : Out(meters)
+    output_10, output_100, output_1000 : Out(meters shown)
         Pulse outputs, a bit for each meter: total delivered energy, half on, half off.
-    test : Out(meters)
+    test : Out(meters shown)
         Test pulse, ``test_kh_wh``.
-    counter : Out(meters)
+    counter : Out(meters shown)
         Drive of the electromechanical counter.
-    queued : Out(meters)
+    queued : Out(meters shown)
         Sticky: a pulse had to wait because the load exceeds what the shortest pulses allow.
-    voltage, reversed, overrange, no_load : Out(elements)
+    voltage, reversed, overrange, no_load : Out(elements of these meters)
         Indicators, a bit for each element: voltage out of the line's range in the last window; net energy
         flows backwards; sticky: a sample was at the end of its range, a stage saturated, or a window's
         current was above 110.5 % of the class amps; no load.
@@ -100,12 +108,12 @@ class Meter(wiring.Component):
     def __init__(self, config: MeterConfig, options: Options = DEFAULT_OPTIONS):
         self._config = config
         self._options = options
-        elements = config.elements
+        meters, elements = options.shown_of(config)
         super().__init__(
             {
                 "samples": In(stream.Signature(sample_item(config))),
                 "registers": In(RegisterSignature(config)),
-                **{name: Out(len(config.meter_elements)) for name in LEVELS},
+                **{name: Out(meters) for name in LEVELS},
                 "voltage": Out(elements),
                 "reversed": Out(elements),
                 "overrange": Out(elements),
@@ -124,8 +132,9 @@ class Meter(wiring.Component):
         make_indicators = Indicators if self._options.indicators else NoIndicators
         m.submodules.indicators = indicators = make_indicators(config)
         m.submodules.power = power = Power(config)
-        m.submodules.energy = energy = Energy(config)
-        m.submodules.pulses = pulses = PulseOutputs(config)
+        meters, elements = self._options.shown_of(config)
+        m.submodules.energy = energy = Energy(config, elements)
+        m.submodules.pulses = pulses = PulseOutputs(config, meters)
         m.submodules.register_port = register_port = Registers(config, self._options.reached)
         m.submodules.status = status = Status(config)
 
@@ -178,13 +187,27 @@ class Meter(wiring.Component):
         with m.If(asked.valid):
             m.d.comb += records.valid.eq(1)
 
+        # The indicators are in the energy stage's records: what each element's status record shows.
+        asked, records = register_port.blocks[Block.STATUS], energy.records
+        flags = records.rdata.count
+        with m.If(~register_port.blocks[Block.ENERGY].valid):
+            m.d.comb += records.write.eq(0)
+        with m.If(asked.valid & (asked.index != config.elements)):
+            m.d.comb += [
+                status.records.valid.eq(0),
+                records.valid.eq(1),
+                records.index.eq(Cat(Const(RecordKind.GATE, 2), asked.index)),
+                asked.ready.eq(records.ready),
+                asked.rdata.accumulator.eq(0),
+                asked.rdata.count.eq(Cat(flags[3], flags[0] & flags[2], flags[4], ~flags[0])),
+            ]
+
         for name in (*LEVELS, "frame"):
             m.d.comb += getattr(self, name).eq(getattr(pulses, name))
         for name in ("voltage", "reversed", "overrange", "no_load"):
-            indicator = getattr(energy, name)
-            m.d.comb += [getattr(self, name).eq(indicator), getattr(status, name).eq(indicator)]
+            m.d.comb += getattr(self, name).eq(getattr(energy, name))
         m.d.comb += [
-            status.queued.eq(pulses.queued.any()),
+            status.queued.eq(pulses.any_queued),
             energy.freeze.eq(status.freeze),
             indicators.clear.eq(status.clear),
             pulses.clear.eq(status.clear),

@@ -48,7 +48,7 @@ class Core(wiring.Component):
     def __init__(self, config: MeterConfig, options: Options = DEFAULT_OPTIONS):
         self._config = config
         self._options = options
-        super().__init__({name: flow(width) for name, flow, width, _ in ports(config)})
+        super().__init__({name: flow(width) for name, flow, width, _ in ports(config, options)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -62,15 +62,15 @@ class Core(wiring.Component):
             "sample_ready": samples.ready,
             **{f"register_{name}": getattr(bus, name) for name in RegisterSignature(self._config).members},
         }
-        for name, flow, _, _ in ports(self._config):
+        for name, flow, _, _ in ports(self._config, self._options):
             inside, outside = inner[name] if name in inner else getattr(meter, name), getattr(self, name)
             m.d.comb += inside.eq(outside) if flow is In else outside.eq(inside)
         return m
 
 
-def ports(config: MeterConfig) -> list[tuple[str, wiring.Flow, int, str]]:
+def ports(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> list[tuple[str, wiring.Flow, int, str]]:
     """Return the generated module's ports: name, direction, width, and what it is."""
-    n, meters, bits = config.elements, len(config.meter_elements), config.sample_bits
+    (meters, n), bits = options.shown_of(config), config.sample_bits
     each = "; a bit for each meter" if meters > 1 else ""
     return [
         ("sample_valid", In, 1, "a sample is there; keep it until sample_ready"),
@@ -98,9 +98,9 @@ def ports(config: MeterConfig) -> list[tuple[str, wiring.Flow, int, str]]:
     ]
 
 
-def instantiation_template(config: MeterConfig) -> str:
+def instantiation_template(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> str:
     """Return Verilog that instantiates the module, to copy and fill in."""
-    names = ["clk", "rst", *(name for name, _, _, _ in ports(config))]
+    names = ["clk", "rst", *(name for name, _, _, _ in ports(config, options))]
     width = max(map(len, names))
     lines = [f"    .{name:<{width}} ({name}){',' if name != names[-1] else ''}" for name in names]
     return "\n".join([f"{MODULE_NAME} meter (", *lines, ");"])
@@ -113,7 +113,9 @@ def _header(config: MeterConfig, options: Options) -> str:
         elements += f" in {len(config.meter_elements)} meters, {config.meters_text}"
     clocks = frame_clocks(config, options)
     rows = [("clk", "input", 1, "clock"), ("rst", "input", 1, "synchronous reset, active high")]
-    rows += [(name, "input" if flow is In else "output", width, what) for name, flow, width, what in ports(config)]
+    rows += [
+        (name, "input" if flow is In else "output", width, what) for name, flow, width, what in ports(config, options)
+    ]
     lsb = float(config.product_wh)
     bits = index_bits(config)
     text = [
@@ -149,7 +151,7 @@ def _header(config: MeterConfig, options: Options) -> str:
         "",
         "To instantiate:",
         "",
-        instantiation_template(config),
+        instantiation_template(config, options),
     ]
     return textwrap.indent("\n".join(text), "// ", lambda line: True).replace("// \n", "//\n")
 

@@ -34,7 +34,8 @@ from blondel.host.files import OutputError, write_whole
 from blondel.host.words import count
 
 __all__ = [
-    "TOOLCHAINS", "BuildError", "BuildReport", "NotBuilt", "TimingError", "TooLarge", "bitstream_path", "build",
+    "TOOLCHAINS", "BuildError", "BuildReport", "NotBuilt", "TimingError", "TooLarge", "TooSlow",
+    "bitstream_path", "build",
     "program", "synthesis_settings",
 ]  # fmt: skip
 
@@ -69,6 +70,23 @@ class TooLarge(NotBuilt):
     def __init__(self, message: str, used: Mapping[str, tuple[int, int]]):
         super().__init__(message)
         self.used = used
+
+
+class TooSlow(NotBuilt):
+    """The clock is too slow for so many elements at this sample rate.
+
+    Parameters
+    ----------
+    report : BuildReport
+        Everything but a bitstream.
+    """
+
+    def __init__(self, report: BuildReport, sample_rate_hz: float):
+        super().__init__(
+            f"{report.board} has {report.frame_clocks_available} clocks for a frame at {sample_rate_hz:g} Hz; "
+            f"{report.model} takes {report.frame_clocks}"
+        )
+        self.report = report
 
 
 class BuildError(Exception):
@@ -453,10 +471,7 @@ def build(
     )
     report = replace(report, seconds=round(time.monotonic() - began, 1))
     if report.frame_clocks > report.frame_clocks_available:
-        raise NotBuilt(
-            f"{board.name} has {report.frame_clocks_available} clocks for a frame at {config.sample_rate_hz:g} Hz; "
-            f"{config.model} takes {report.frame_clocks}"
-        )
+        raise TooSlow(report, config.sample_rate_hz)
     write_whole(target.with_suffix(".v"), lambda file: file.write(verilog))
     write_whole(target.with_suffix(".txt"), lambda file: file.write(report.to_text().encode()))
     if not report.timing_met:

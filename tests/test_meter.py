@@ -228,6 +228,29 @@ def test_frozen_copies_are_coherent_and_nothing_is_lost():
     assert rtl.state() == golden.state()
 
 
+@pytest.mark.parametrize("config", [BUSY, MIXED], ids=["one meter", "several meters"])
+def test_status_records_are_the_indicators(config):
+    frames, ok = busy_frames(config)
+    # A third of the last voltage is out of the line's range.
+    frames[:, -2] //= 3
+    golden, rtl = GoldenMeter(config), RtlMeter(config)
+    levels = dict.fromkeys(output_names(config), 0)
+    levels |= {f"no_load[{element}]": 1 for element in range(config.elements)}
+    found = set()
+    for part in np.split(np.arange(1200), [10, 400]):
+        events = golden.next(frames[part], ok[part])
+        rtl.next(frames[part], ok[part])
+        levels |= {output_names(config)[number]: on for number, on in zip(events.output, events.level, strict=True)}
+        for element in range(config.elements):
+            status = [levels[f"{name}[{element}]"] for name in ("voltage", "reversed", "overrange", "no_load")]
+            expected = sum(int(level) << bit for bit, level in enumerate(status))
+            assert rtl.read_record(Block.STATUS, element) == (0, expected)
+            rtl.write_record(Block.STATUS, element, -1, 0)
+            assert rtl.read_record(Block.STATUS, element) == (0, expected), "writing it does nothing"
+            found.add(expected)
+    assert len(found) > 2
+
+
 def test_calibration_words_can_be_read_through_the_register_port():
     rtl = RtlMeter(BUSY)
     for channel in range(BUSY.channels):

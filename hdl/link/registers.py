@@ -36,9 +36,9 @@ class Block(enum.IntEnum):
     PULSES = 5
     #: Index: meter. Accumulator: counts waiting; count: counts driven.
     COUNTER = 6
-    #: Index element: count: bit 0 voltage, 1 reversed, 2 overrange, 3 no load. Index elements: accumulator
-    #: bit 0 freezes the copies of the energy records; count: bit 0 queued, of any meter. Writing it clears the sticky
-    #: flags.
+    #: Index element: count: bit 0 voltage, 1 reversed, 2 overrange, 3 no load, of the same frame as the energy records;
+    #: writing it does nothing. Index elements: accumulator bit 0 freezes the copies of the energy records; count: bit 0
+    #: queued, of any meter. Writing it clears the sticky flags, with the next frame.
     STATUS = 7
 
 
@@ -210,7 +210,7 @@ class Registers(wiring.Component):
 
 
 class Status(wiring.Component):
-    """The indicators as records, the freeze bit, and the clearing of sticky flags.
+    """The freeze bit, the clearing of sticky flags, and the outputs' own.
 
     Parameters
     ----------
@@ -219,9 +219,7 @@ class Status(wiring.Component):
     Members
     -------
     records : In(RecordSignature)
-        See :attr:`Block.STATUS`.
-    voltage, reversed, overrange, no_load : In(elements)
-        Indicators of the elements.
+        The last one of :attr:`Block.STATUS`, at any index.
     queued : In(1)
         The pulse outputs' overload flag, of any meter.
     freeze : Out(1)
@@ -231,15 +229,9 @@ class Status(wiring.Component):
     """
 
     def __init__(self, config: MeterConfig):
-        self._config = config
-        elements = config.elements
         super().__init__(
             {
                 "records": In(RecordSignature(index_bits(config))),
-                "voltage": In(elements),
-                "reversed": In(elements),
-                "overrange": In(elements),
-                "no_load": In(elements),
                 "queued": In(1),
                 "freeze": Out(1),
                 "clear": Out(1),
@@ -249,22 +241,12 @@ class Status(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         records = self.records
-        control = records.index == self._config.elements
-        flags = Cat(
-            indicator.bit_select(records.index, 1)
-            for indicator in (self.voltage, self.reversed, self.overrange, self.no_load)
-        )
         m.d.comb += [
             records.ready.eq(records.valid),
-            self.clear.eq(records.valid & records.write & control),
+            self.clear.eq(records.valid & records.write),
+            records.rdata.accumulator.eq(Cat(self.freeze, Const(0, 1))),
+            records.rdata.count.eq(self.queued),
         ]
-        with m.If(control):
-            m.d.comb += [
-                records.rdata.accumulator.eq(Cat(self.freeze, Const(0, 1))),
-                records.rdata.count.eq(self.queued),
-            ]
-        with m.Else():
-            m.d.comb += records.rdata.count.eq(flags)
         with m.If(self.clear):
             m.d.sync += self.freeze.eq(records.wdata.accumulator[0])
         return m

@@ -25,7 +25,8 @@ class RecordKind(enum.IntEnum, shape=2):
     accumulator of its own, its ``DELIVERED`` holds what is beyond the last tick.
     """
 
-    #: Energy of the current window, zero once it was seen to be a load; loaded, seen, direction (bits 0, 1, 2).
+    #: Energy of the current window, zero once it was seen to be a load; loaded, seen, direction (bits 0, 1, 2), and the
+    #: element's voltage and overrange (bits 3, 4).
     GATE = 0
     #: Energy not committed to a register; quanta that the no-load gate withheld, two's complement.
     PENDING = 1
@@ -88,6 +89,8 @@ class Energy(wiring.Component):
     config : MeterConfig
         Uses ``elements``, ``meter_elements``, ``product_bits``, ``accumulator_bits``, ``register_bits``, ``quantum``,
         ``hysteresis``, ``start_energy``, ``tick``.
+    shown : int or None
+        Elements, from the first one on, that have indicators at the ports. Default: all.
 
     Members
     -------
@@ -103,11 +106,11 @@ class Energy(wiring.Component):
         :class:`RecordKind`. Accesses take place between frames. Writing sets what is shown and what is
         metered; accumulators must stay below the sum of hysteresis, quantum and 16 products (the
         total's: a tick, or that for each element).
-    reversed : Out(elements)
+    reversed : Out(shown)
         1 where an element is loaded and its energy is received. Changes when a frame's last ``o`` is taken.
-    no_load : Out(elements)
+    no_load : Out(shown)
         1 where an element is not loaded. Changes likewise.
-    voltage, overrange : Out(elements)
+    voltage, overrange : Out(shown)
         The items' indicators. Change likewise: the next frame, whose indicators may already
         be known, does not show before its energy does.
 
@@ -123,18 +126,19 @@ class Energy(wiring.Component):
 
     latency = 11
 
-    def __init__(self, config: MeterConfig):
+    def __init__(self, config: MeterConfig, shown: int | None = None):
         self._config = config
+        self._shown = shown = config.elements if shown is None else shown
         super().__init__(
             {
                 "i": In(stream.Signature(energy_item(config))),
                 "o": Out(stream.Signature(frame_item())),
                 "freeze": In(1),
                 "records": In(RecordSignature(config.element_bits + 2)),
-                "reversed": Out(config.elements),
-                "no_load": Out(config.elements, init=(1 << config.elements) - 1),
-                "voltage": Out(config.elements),
-                "overrange": Out(config.elements),
+                "reversed": Out(shown),
+                "no_load": Out(shown, init=(1 << shown) - 1),
+                "voltage": Out(shown),
+                "overrange": Out(shown),
             }
         )
 
@@ -185,8 +189,11 @@ class Energy(wiring.Component):
         flags = Signal(3)
         m.d.comb += flags.eq(Cat(Mux(window, seen, loaded), seen & ~window, Mux(commit, received, direction)))
 
+        # The item's indicators, for the record.
+        voltage, overrange = Signal(reset_less=True), Signal(reset_less=True)
         # Each output has a shadow: the elements' bits go in at one end, and have moved on by as many
-        # places as there are elements when the frame ends.
+        # places as there are elements at the ports when the frame ends.
+        shows = element < self._shown if self._shown < elements else Const(1)
         shadow_reversed = Signal.like(self.reversed)
         shadow_no_load = Signal.like(self.no_load)
         shadow_voltage = Signal.like(self.voltage)
@@ -300,8 +307,8 @@ class Energy(wiring.Component):
                 m.d.comb += [self.i.ready.eq(1), read.addr.eq(constant(Word.TURN))]
                 m.d.sync += [
                     against_threshold,
-                    shadow_voltage.eq(Cat(shadow_voltage[1:], self.i.payload.voltage)),
-                    shadow_overrange.eq(Cat(shadow_overrange[1:], self.i.payload.overrange)),
+                    voltage.eq(self.i.payload.voltage),
+                    overrange.eq(self.i.payload.overrange),
                     result.eq(added),
                     store.eq(1),
                 ]
@@ -324,7 +331,7 @@ class Energy(wiring.Component):
                 m.next = "WITHHOLD"
             with m.State("WITHHOLD"):
                 m.d.comb += [
-                    count_write.data[:3].eq(flags),
+                    count_write.data[:5].eq(Cat(flags, voltage, overrange)),
                     read.addr.eq(word(other, live, element)),
                     place.kind.eq(RecordKind.PENDING),
                 ]
@@ -335,12 +342,17 @@ class Energy(wiring.Component):
                 m.d.sync += [
                     up.eq(withhold & ~received),
                     down.eq(withhold & received),
-                    shadow_reversed.eq(Cat(shadow_reversed[1:], flags[0] & flags[2])),
-                    shadow_no_load.eq(Cat(shadow_no_load[1:], ~flags[0])),
                     addend.eq(Addend.ZERO),
                     store.eq(1),
                     store_count.eq(1),
                 ]
+                with m.If(shows):
+                    m.d.sync += [
+                        shadow_reversed.eq(Cat(shadow_reversed[1:], flags[0] & flags[2])),
+                        shadow_no_load.eq(Cat(shadow_no_load[1:], ~flags[0])),
+                        shadow_voltage.eq(Cat(shadow_voltage[1:], voltage)),
+                        shadow_overrange.eq(Cat(shadow_overrange[1:], overrange)),
+                    ]
                 m.next = "OTHER"
             with m.State("OTHER"):
                 m.d.comb += read.addr.eq(constant(Word.QUANTUM_NEGATIVE))

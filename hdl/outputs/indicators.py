@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -34,17 +34,13 @@ class Indicators(wiring.Component):
         Calibrated samples; the squares are of their 16 high bits. The frame that ends a window is a late
         one. An item stays on the stream until its successor is taken.
     o : Out(stream of watched_item)
-        The same samples, with the indicators of their elements.
+        The same samples; currents with the indicators of their elements. ``voltage``: the voltage of the last whole
+        window was out of the line's range; 0 before the end of the first one. ``overrange``, sticky: a channel was
+        clipped in a valid frame, or the current of a window was above 110.5 % of the class amps.
     multiplier : Out(MultiplierSignature)
         A product for each valid item that is not late.
-    voltage : Out(elements)
-        A bit for each element: the voltage of the last whole window was out of the line's range; 0 before
-        the end of the first one. In order between two frames.
-    overrange : Out(elements)
-        A bit for each element, sticky: a channel was clipped in a valid frame, or the current of a window
-        was above 110.5 % of the class amps. In order between two frames.
     clear : In(1)
-        Clears ``overrange`` while high.
+        A clock of it clears ``overrange`` of all elements with the next valid frame.
 
     Attributes
     ----------
@@ -62,8 +58,6 @@ class Indicators(wiring.Component):
                 "i": In(stream.Signature(channel_item(config, config.path_bits))),
                 "o": Out(stream.Signature(watched_item(config))),
                 "multiplier": Out(MultiplierSignature(config)),
-                "voltage": Out(config.elements),
-                "overrange": Out(config.elements),
                 "clear": In(1),
             }
         )
@@ -71,41 +65,48 @@ class Indicators(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
+        bits = config.indicator_bits
+        # A channel's sum, and above it the indicator: a voltage's or a current's, voltage or overrange.
         m.submodules.memory = memory = Memory(
-            shape=unsigned(config.indicator_bits),
-            depth=config.channels,
-            init=[],
-            attrs={"ram_style": "block"},
+            shape=unsigned(bits + 1), depth=config.channels, init=[], attrs={"ram_style": "block"}
         )
-        read, write = memory.read_port(), memory.write_port()
+        read, write = memory.read_port(), memory.write_port(granularity=1)
 
         item = self.i.payload
         is_current = item.channel[0]
-        total = Signal(config.indicator_bits, reset_less=True)
+        total = Signal(bits, reset_less=True)
         # Limits are multiples of the step: the bits below it are not compared.
         step = config.indicator_step_log2
-        limit = Signal(config.indicator_bits - step)
-        below = read.data[step:] < limit
-        above = Signal(reset_less=True)
+        limit = Signal(bits - step)
+        below = read.data[step:bits] < limit
+        # At a window's end: out of range.
+        out = Signal(reset_less=True)
+        # Of the element's voltage, until its current comes: its indicator, whether it was clipped.
+        voltage, clipped = Signal(reset_less=True), Signal(reset_less=True)
+        # Overrange is cleared in the next valid frame; in this one.
+        clearing, cleared = Signal(), Signal()
+        raised = Signal()
+        with m.If(is_current):
+            m.d.comb += raised.eq(read.data[bits] & ~cleared | clipped | item.clip | (item.window & out))
+        with m.Else():
+            m.d.comb += raised.eq(Mux(item.window, out, read.data[bits]))
         factor = shift_right(item.data, config.indicator_shift, Rounding.TRUNC)
         m.d.comb += [
             read.addr.eq(item.channel),
             write.addr.eq(item.channel),
-            write.data.eq(total),
+            write.data.eq(Cat(total, raised)),
             self.multiplier.a.eq(factor),
             self.multiplier.b.eq(factor),
             self.o.payload.channel.eq(item.channel),
             self.o.payload.ok.eq(item.ok),
             self.o.payload.window.eq(item.window),
-            self.o.payload.voltage.eq(self.voltage[0]),
-            self.o.payload.overrange.eq(self.overrange[0]),
+            self.o.payload.voltage.eq(voltage),
+            self.o.payload.overrange.eq(item.ok & raised),
             self.o.payload.data.eq(item.data),
         ]
 
         with m.FSM():
             with m.State("REQUEST"), m.If(self.i.valid):
-                with m.If(item.ok & item.clip):
-                    m.d.sync += self.overrange[0].eq(1)
                 with m.If(item.ok & ~item.late):
                     m.d.comb += self.multiplier.valid.eq(1)
                     with m.If(self.multiplier.ready):
@@ -118,36 +119,31 @@ class Indicators(wiring.Component):
                 with m.Else():
                     m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(self.o.ready)]
             with m.State("SUM"):
-                m.d.sync += total.eq(read.data + self.multiplier.product[: 2 * INDICATOR_BITS - 1])
+                m.d.sync += total.eq(read.data[:bits] + self.multiplier.product[: 2 * INDICATOR_BITS - 1])
                 with m.If(self.multiplier.done):
                     m.next = "OUTPUT"
             with m.State("HIGH"):
                 # Not below the limit's successor: above the limit.
                 high = Mux(is_current, config.current_high + 1, config.voltage_high + 1)
                 m.d.comb += limit.eq(high >> step)
-                m.d.sync += above.eq(~below)
+                m.d.sync += out.eq(~below)
                 m.next = "LOW"
             with m.State("LOW"):
                 m.d.comb += limit.eq(config.voltage_low >> step)
-                with m.If(~is_current):
-                    m.d.sync += self.voltage[0].eq(above | below)
-                with m.Elif(above):
-                    m.d.sync += self.overrange[0].eq(1)
+                with m.If(~is_current & below):
+                    m.d.sync += out.eq(1)
                 m.d.sync += total.eq(0)
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
                 m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(self.o.ready)]
-                m.d.comb += write.en.eq(~item.late | item.window)
                 with m.If(self.o.ready):
+                    m.d.comb += write.en.eq(Cat((~item.late | item.window).replicate(bits), Const(1, 1)))
+                    m.d.sync += [voltage.eq(raised), clipped.eq(item.clip)]
+                    with m.If(item.channel == 0):
+                        m.d.sync += [cleared.eq(clearing), clearing.eq(0)]
                     m.next = "REQUEST"
-                    with m.If(is_current):
-                        # The next element's indicators come to the place where they are used.
-                        m.d.sync += [
-                            self.voltage.eq(self.voltage.rotate_right(1)),
-                            self.overrange.eq(self.overrange.rotate_right(1)),
-                        ]
         with m.If(self.clear):
-            m.d.sync += self.overrange.eq(0)
+            m.d.sync += clearing.eq(1)
         return m
 
 

@@ -137,22 +137,26 @@ class PulseOutputs(wiring.Component):
     config : MeterConfig
         Uses ``meter_elements``, ``meter_bits``, ``queue_bits``, ``pulse_half_ticks``, ``test_half_ticks``,
         ``counter_half_pulses``, ``pulse_min_s``, ``test_kh_wh``, ``pulse_wh``, ``counter_on_s``, ``counter_gap_s``.
+    shown : int or None
+        Meters, from the first one on, whose outputs are at the ports. Default: all.
 
     Members
     -------
     i : In(stream of frame_item)
         One for each meter in every frame, valid or not: time is counted in frames.
-    output_10, output_100, output_1000 : Out(meters)
+    output_10, output_100, output_1000 : Out(shown)
         Pulse outputs of 1, 10 and 100 times ``pulse_wh``, a bit for each meter; 1 is on. Straight from flip-flops; a
         meter's change in the same clock.
-    test : Out(meters)
+    test : Out(shown)
         Test pulse of ``test_kh_wh``. Straight from flip-flops.
-    counter : Out(meters)
+    counter : Out(shown)
         1 drives the counter. Straight from flip-flops.
-    queued : Out(meters)
+    queued : Out(shown)
         Sticky: an edge of a pulse had to wait because the load exceeds what the shortest pulses allow.
+    any_queued : Out(1)
+        Sticky: that of any meter, at the port or not.
     clear : In(1)
-        Clears ``queued`` while high; of several meters, with the next frame.
+        Clears ``queued`` and ``any_queued`` while high; ``queued`` of several meters with the next frame.
     frame : Out(1)
         For one clock after each frame: all outputs show it.
     records : In(RecordSignature(2 + meter_bits))
@@ -177,8 +181,9 @@ class PulseOutputs(wiring.Component):
 
     latency = 3 * (Step.KEEP_COUNT + 1) + (Step.SHOW - Step.KEEP_COUNT) + 1
 
-    def __init__(self, config: MeterConfig):
+    def __init__(self, config: MeterConfig, shown: int | None = None):
         self._config = config
+        self._shown = shown = len(config.meter_elements) if shown is None else shown
         shortest, shortest_test = shortest_frames(config)
         on, gap = config.frames_in(config.counter_on_s), config.frames_in(config.counter_gap_s)
         counts = 1 << config.queue_bits
@@ -206,7 +211,8 @@ class PulseOutputs(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(frame_item())),
-                **{name: Out(meters) for name in LEVELS},
+                **{name: Out(shown) for name in LEVELS},
+                "any_queued": Out(1),
                 "clear": In(1),
                 "frame": Out(1),
                 "records": In(RecordSignature(2 + config.meter_bits)),
@@ -338,6 +344,7 @@ class PulseOutputs(wiring.Component):
             with m.Else():
                 m.d.sync += [queue.eq(Mux(queue == Queue.TEST, Queue.OUTPUT_10, Queue.COUNTER)), step.eq(Step.START)]
         if not several:
+            m.d.comb += self.any_queued.eq(self.queued)
             with m.If(self.clear):
                 m.d.sync += self.queued.eq(0)
         else:
@@ -359,12 +366,15 @@ class PulseOutputs(wiring.Component):
                     write_queue.eq(Queue.COUNTER_DRIVEN), write_word.eq(Word.TIMER), write.data.eq(levels),
                     write.en.eq(1),
                 ]  # fmt: skip
-                for name, each in level.items():
-                    m.d.sync += getattr(self, name).bit_select(of, 1).eq(each)
+                with m.If(level["queued"]):
+                    m.d.sync += self.any_queued.eq(1)
+                with m.If(of < self._shown):
+                    for name, each in level.items():
+                        m.d.sync += getattr(self, name).bit_select(of, 1).eq(each)
             with m.If(keep & ~access):
                 m.d.sync += [meter.eq(Mux(ends, 0, meter + 1)), self.frame.eq(ends)]
             with m.If(self.clear):
-                m.d.sync += clearing.eq(1)
+                m.d.sync += [clearing.eq(1), self.any_queued.eq(0)]
 
         self.internals = SimpleNamespace(
             step=step, queue=queue, access=access, unit=unit, blocked=blocked, edge=edge, next_1000=next_1000,

@@ -27,6 +27,8 @@ __all__ = ["CompileError", "RtlMeter", "build", "cache_directory", "output_recor
 _DRIVER = Path(__file__).with_name("driver.cc")
 _FLAGS = ("-std=c++17", "-O2", "-DNDEBUG", "-shared", "-fPIC", "-fvisibility=hidden")
 _WORD = (1 << 32) - 1
+#: Bits of the gate's record that are the gate's.
+GATE_FLAGS = 0b111
 
 
 class CompileError(RuntimeError):
@@ -259,11 +261,14 @@ class RtlMeter:
     def state(self) -> State:
         """Return the registers and residuals, read through the register port."""
         records = (self.config.elements + len(self.config.meter_elements)) * Record.COUNT
-        energy = [self.read_record(Block.ENERGY, index) for index in range(records)]
+        energy = np.array([self.read_record(Block.ENERGY, index) for index in range(records)], dtype=np.int64)
+        energy = energy.reshape(-1, Record.COUNT, 2)
+        # Above the gate's bits there are indicators.
+        energy[:, Record.GATE, 1] &= GATE_FLAGS
         frames, lost = self.read_record(Block.FRAMES, 0)
         return State(
             config=self.config,
-            energy=np.array(energy, dtype=np.int64).reshape(-1, Record.COUNT, 2),
+            energy=energy,
             outputs=np.array([self.read_record(*record) for record in output_records(self.config)], dtype=np.int64),
             frames=frames,
             lost=lost,

@@ -1,0 +1,156 @@
+"""Measures what a core takes of an FPGA as elements are added: ``make scaling``.
+
+Builds cores of 1, 2, 4, … 64 elements, in dual-element meters (1: a single one), for a UP5K and an HX8K, and writes
+``boards/scaling.csv``, which the docs show. A design is all that it takes to run: a receiver of serial samples in place
+of a converter's, the core with every stage and indicator, the UART through which all records are read, and pins for the
+outputs of the first meter.
+"""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import sys
+import tempfile
+from dataclasses import astuple, dataclass, fields, replace
+from pathlib import Path
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import io, stream, wiring
+from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.wiring import Out
+
+from blondel.boards import BOARDS
+from blondel.boards.board import ConverterSignal
+from blondel.boards.top import FRONT_ENDS, FrontEnd
+from blondel.hdl.config import MeterConfig
+from blondel.hdl.items import sample_item
+from blondel.host.build import TimingError, TooLarge, TooSlow, build
+
+TABLE = Path(__file__).parent.parent / "boards" / "scaling.csv"
+ELEMENTS = (1, 2, 4, 8, 16, 32, 64)
+DEVICES = ("icebreaker", "hx8k-b-evn")
+NAME = "serial samples"
+
+
+class SerialSamples(wiring.Component):
+    """Take samples from three wires: a bit at each rising edge of the clock, the highest first, while selected.
+
+    A frame's last sample is known by its number; deselecting begins a frame anew. The clock is slower than a quarter of
+    the design's.
+
+    Parameters
+    ----------
+    config : MeterConfig
+    ports : dict of str to port
+        ``sclk``, ``cs``, ``din``.
+    """
+
+    def __init__(self, config: MeterConfig, **ports: io.PortLike):
+        self._config = config
+        self._ports = ports
+        super().__init__({"o": Out(stream.Signature(sample_item(config)))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        wires = {name: Signal(name=name) for name in self._ports}
+        for name, port in self._ports.items():
+            m.submodules[f"pin_{name}"] = pin = io.Buffer("i", port)
+            m.submodules[f"synchronizer_{name}"] = FFSynchronizer(pin.i, wires[name])
+        before, number = Signal(), Signal(range(self._config.sample_bits))
+        channel = Signal(range(self._config.channels))
+        m.d.sync += before.eq(wires["sclk"])
+        m.d.comb += [self.o.payload.ok.eq(1), self.o.payload.last.eq(channel == self._config.last_channel)]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [self.o.valid.eq(0), channel.eq(channel + 1)]
+        with m.If(~wires["cs"]):
+            m.d.sync += [number.eq(0), channel.eq(0)]
+        with m.Elif(wires["sclk"] & ~before):
+            m.d.sync += [self.o.payload.data.eq(Cat(wires["din"], self.o.payload.data)), number.eq(number + 1)]
+            with m.If(number == self._config.sample_bits - 1):
+                m.d.sync += [number.eq(0), self.o.valid.eq(1)]
+        return m
+
+
+FRONT_END = FrontEnd(
+    title="samples on three wires",
+    signals=lambda config: {name: ConverterSignal("i") for name in ("sclk", "cs", "din")},
+    make=lambda config, clock_hz, ports, load: SerialSamples(config, **ports),
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A core of so many elements on a device.
+
+    Parameters
+    ----------
+    device : str
+        The FPGA.
+    elements : int
+    lc, ram, dsp : int
+        Logic cells, block RAMs and multipliers.
+    fits : bool
+        Whether the device has as many.
+    fmax_mhz : float or None
+        The fastest clock, where it fits.
+    frame_clocks : int or None
+        Clocks of a frame, likewise.
+    """
+
+    device: str
+    elements: int
+    lc: int
+    ram: int
+    dsp: int
+    fits: bool
+    fmax_mhz: float | None = None
+    frame_clocks: int | None = None
+
+
+def core(elements: int) -> MeterConfig:
+    """Return the configuration of so many elements in dual-element meters."""
+    return MeterConfig.for_model("MDNCT-2SC", meters=(2,) * (elements // 2) or (1,))
+
+
+def measure(design: tuple[str, int]) -> Point:
+    """Build a core for a board's device, and return what it takes."""
+    name, elements = design
+    board = BOARDS[name]
+    pins = {wire: board.converters["ads131m"][wire] for wire in ("sclk", "cs", "din")}
+    board = replace(board, converters={NAME: pins})
+    FRONT_ENDS[NAME] = FRONT_END
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            report = build(core(elements), board, NAME, Path(directory))
+        except (TooSlow, TimingError) as error:
+            report = error.report
+        except TooLarge as error:
+            used = {kind: count for kind, (count, _) in error.used.items()}
+            return Point(board.device, elements, used["LC"], used["RAM"], used.get("DSP", 0), fits=False)
+    return Point(
+        board.device, elements, report.lc, report.ram, report.dsp, True, report.fmax_mhz, report.frame_clocks
+    )
+
+
+def main() -> None:
+    """Measure all, or those that are named: ``scaling.py icebreaker 2 64``."""
+    if len(sys.argv) > 2:
+        for elements in map(int, sys.argv[2:]):
+            print(measure((sys.argv[1], elements)), flush=True)
+        return
+    designs = [(board, elements) for board in DEVICES for elements in ELEMENTS]
+    points = []
+    with multiprocessing.Pool() as pool:
+        for point in pool.imap(measure, designs):
+            points.append(point)
+            print(*astuple(point), flush=True)
+    with TABLE.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([f.name for f in fields(Point)])
+        writer.writerows(astuple(point) for point in points)
+    print(f"The table is {TABLE}")
+
+
+if __name__ == "__main__":
+    main()
