@@ -15,7 +15,7 @@ RUN := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
 .DELETE_ON_ERROR:
-.PHONY: demo test bench sizes docs lint clean distclean help
+.PHONY: demo test bench sizes scaling docs lint clean distclean help
 
 demo: $(SET_UP)  ## Run a dual-element meter, golden model and RTL compared, then build its bitstream.
 	@mkdir -p build
@@ -32,6 +32,10 @@ bench: $(SET_UP)  ## Print how fast the golden model and the RTL engine are.
 
 sizes: $(SET_UP)  ## Build every board with every front end, and write boards/sizes.csv.
 	$(RUN) $(BIN)/python bench/sizes.py
+
+scaling: $(SET_UP)  ## Build cores of 1 to 64 elements, and write boards/scaling.csv.
+	$(RUN) $(BIN)/python bench/scaling.py
+	$(RUN) $(BIN)/python docs/pictures/draw.py
 
 docs: $(SET_UP)  ## Make the pages of docs/ into build/docs.
 	$(RUN) $(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees docs build/docs

@@ -1,9 +1,9 @@
 """Measures what a core takes of an FPGA as elements are added: ``make scaling``.
 
-Builds cores of 1, 2, 4, … 64 elements, in dual-element meters (1: a single one), for a UP5K and an HX8K, and writes
-``boards/scaling.csv``, which the docs show. A design is all that it takes to run: a receiver of serial samples in place
-of a converter's, the core with every stage and indicator, the UART through which all records are read, and pins for the
-outputs of the first meter.
+Builds cores of 1 to 64 elements, in dual-element meters (1: a single one), for a UP5K and an HX8K. It writes
+``boards/scaling.csv``, which the docs show, and ``boards/reach.csv``: how many elements the clocks are enough for. A
+design is all that it takes to run: a receiver of serial samples in place of a converter's, the core with every stage
+and indicator, the UART through which all records are read, and pins for the outputs of the first meter.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ from amaranth.lib.wiring import Out
 
 from blondel.boards import BOARDS
 from blondel.boards.board import ConverterSignal
-from blondel.boards.top import FRONT_ENDS, FrontEnd
+from blondel.boards.top import FRONT_ENDS, FrontEnd, options_for
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.items import sample_item
+from blondel.hdl.meter import frame_clocks
 from blondel.host.build import TimingError, TooLarge, TooSlow, build
 
 TABLE = Path(__file__).parent.parent / "boards" / "scaling.csv"
-ELEMENTS = (1, 2, 4, 8, 16, 32, 64)
+REACH = TABLE.with_name("reach.csv")
+RATES = (4000, 8000, 16000, 32000)
+ELEMENTS = (1, 2, 4, 8, 16, 20, 32, 64)
 DEVICES = ("icebreaker", "hx8k-b-evn")
 NAME = "serial samples"
 
@@ -94,8 +97,8 @@ class Point:
         Whether the device has as many.
     fmax_mhz : float or None
         The fastest clock, where it fits.
-    frame_clocks : int or None
-        Clocks of a frame, likewise.
+    frame_clocks : int
+        Clocks of a frame, counted in a simulation; by the core's own formula where it does not fit.
     """
 
     device: str
@@ -104,8 +107,8 @@ class Point:
     ram: int
     dsp: int
     fits: bool
-    fmax_mhz: float | None = None
-    frame_clocks: int | None = None
+    fmax_mhz: float | None
+    frame_clocks: int
 
 
 def core(elements: int) -> MeterConfig:
@@ -127,10 +130,35 @@ def measure(design: tuple[str, int]) -> Point:
             report = error.report
         except TooLarge as error:
             used = {kind: count for kind, (count, _) in error.used.items()}
-            return Point(board.device, elements, used["LC"], used["RAM"], used.get("DSP", 0), fits=False)
+            clocks = frame_clocks(core(elements), options_for(board, ()))
+            return Point(board.device, elements, used["LC"], used["RAM"], used.get("DSP", 0), False, None, clocks)
     return Point(
         board.device, elements, report.lc, report.ram, report.dsp, True, report.fmax_mhz, report.frame_clocks
     )
+
+
+def reach(points: list[Point]) -> list[list[object]]:
+    """Return, for each device: its slowest clock; elements that its clocks are enough for at each rate; that fit."""
+    rows = []
+    for device in dict.fromkeys(point.device for point in points):
+        own = [point for point in points if point.device == device]
+        fmax = min(point.fmax_mhz for point in own if point.fits)
+        # The clocks grow by as many with each element.
+        first, last = own[1], own[-1]
+        each = (last.frame_clocks - first.frame_clocks) / (last.elements - first.elements)
+        rest = first.frame_clocks - first.elements * each
+        by_rate = [min(64, int((fmax * 1e6 / rate - rest) / each)) for rate in RATES]
+        rows.append([device, fmax, *by_rate, max(point.elements for point in own if point.fits)])
+    return rows
+
+
+def write(path: Path, head: list[str], rows: list) -> None:
+    """Write a table."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)
+    print(f"The table is {path}")
 
 
 def main() -> None:
@@ -145,11 +173,9 @@ def main() -> None:
         for point in pool.imap(measure, designs):
             points.append(point)
             print(*astuple(point), flush=True)
-    with TABLE.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([f.name for f in fields(Point)])
-        writer.writerows(astuple(point) for point in points)
-    print(f"The table is {TABLE}")
+    write(TABLE, [f.name for f in fields(Point)], [astuple(point) for point in points])
+    rates = [f"{rate / 1000:g} kHz" for rate in RATES]
+    write(REACH, ["device", "fmax_mhz", *rates, "fit"], reach(points))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from blondel.hdl.metrology.offset import Offset
 from blondel.hdl.metrology.phase import Phase
 from blondel.hdl.metrology.power import Power
 from blondel.hdl.outputs.indicators import Indicators, NoIndicators
-from blondel.hdl.outputs.pulses import LEVELS, PulseOutputs, Queue
+from blondel.hdl.outputs.pulses import LEVELS, EventSignature, PulseOutputs, Queue
 
 __all__ = ["DEFAULT_OPTIONS", "Meter", "Options", "frame_clocks"]
 
@@ -97,6 +97,8 @@ class Meter(wiring.Component):
         Drive of the electromechanical counter.
     queued : Out(meters shown)
         Sticky: a pulse had to wait because the load exceeds what the shortest pulses allow.
+    event : Out(EventSignature(config))
+        Changes of all meters' outputs, where there are several.
     voltage, reversed, overrange, no_load : Out(elements of these meters)
         Indicators, a bit for each element: voltage out of the line's range in the last window; net energy
         flows backwards; sticky: a sample was at the end of its range, a stage saturated, or a window's
@@ -114,6 +116,7 @@ class Meter(wiring.Component):
                 "samples": In(stream.Signature(sample_item(config))),
                 "registers": In(RegisterSignature(config)),
                 **{name: Out(meters) for name in LEVELS},
+                "event": Out(EventSignature(config)),
                 "voltage": Out(elements),
                 "reversed": Out(elements),
                 "overrange": Out(elements),
@@ -202,6 +205,7 @@ class Meter(wiring.Component):
                 asked.rdata.count.eq(Cat(flags[3], flags[0] & flags[2], flags[4], ~flags[0])),
             ]
 
+        wiring.connect(m, pulses.event, wiring.flipped(self.event))
         for name in (*LEVELS, "frame"):
             m.d.comb += getattr(self, name).eq(getattr(pulses, name))
         for name in ("voltage", "reversed", "overrange", "no_load"):

@@ -13,6 +13,8 @@ from amaranth.lib.wiring import In, Out
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.link.registers import Block, RegisterSignature, index_bits
 from blondel.hdl.meter import DEFAULT_OPTIONS, Meter, Options, frame_clocks
+from blondel.hdl.outputs.pulses import LEVELS
+from blondel.hdl.outputs.shift import ShiftRegister
 
 __all__ = ["MODULE_NAME", "Core", "convert", "instantiation_template", "use_builtin_yosys"]
 
@@ -54,12 +56,19 @@ class Core(wiring.Component):
         m = Module()
         m.submodules.meter = meter = Meter(self._config, self._options)
         bus, samples = meter.registers, meter.samples
+        shift = {}
+        if len(self._config.meter_elements) > 1:
+            m.submodules.shift = chain = ShiftRegister(self._config)
+            wiring.connect(m, meter.event, chain.event)
+            shift = {"shift_data": chain.data, "shift_clock": chain.clock, "shift_latch": chain.latch}
         inner = {
             "sample_valid": samples.valid,
             "sample_data": samples.payload.data,
             "sample_ok": samples.payload.ok,
             "sample_last": samples.payload.last,
             "sample_ready": samples.ready,
+            **shift,
+            **{f"event_{name}": getattr(meter.event, name) for name in meter.event.signature.members},
             **{f"register_{name}": getattr(bus, name) for name in RegisterSignature(self._config).members},
         }
         for name, flow, _, _ in ports(self._config, self._options):
@@ -72,6 +81,14 @@ def ports(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> list[tuple
     """Return the generated module's ports: name, direction, width, and what it is."""
     (meters, n), bits = options.shown_of(config), config.sample_bits
     each = "; a bit for each meter" if meters > 1 else ""
+    events = [
+        ("event_valid", Out, 1, "for a clock: an output of a meter has changed; frame follows"),
+        ("event_meter", Out, max(1, config.meter_bits), "its number, from 0"),
+        ("event_levels", Out, len(LEVELS), "its outputs: 10, 100, 1000, test, counter, queued, from bit 0 on"),
+        ("shift_data", Out, 1, "SER of a chain of 74HC595, one for each meter: QA to QF are its outputs"),
+        ("shift_clock", Out, 1, "SRCLK, a quarter of clk"),
+        ("shift_latch", Out, 1, "RCLK"),
+    ]
     return [
         ("sample_valid", In, 1, "a sample is there; keep it until sample_ready"),
         ("sample_data", In, bits, "two's complement: voltage, then current, of element 0, 1, ..."),
@@ -90,6 +107,7 @@ def ports(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> list[tuple
         ("test", Out, meters, f"test pulse, Kh {config.test_kh_wh:g} Wh"),
         ("counter", Out, meters, f"drive of the counter, one count per {config.counter_wh} Wh"),
         ("queued", Out, meters, "sticky: pulses wait, the load exceeds what the shortest pulse allows"),
+        *(events if len(config.meter_elements) > 1 else []),
         ("voltage", Out, n, "a bit for each element: voltage out of the line's range"),
         ("reversed", Out, n, "net energy flows backwards (a CT turned round, or backfeed)"),
         ("overrange", Out, n, "sticky: a sample at the end of its range, or too much current"),

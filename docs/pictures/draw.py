@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 
@@ -179,9 +180,28 @@ def ct_circuit() -> plt.Figure:
     return figure
 
 
+def scaling() -> plt.Figure:
+    """Logic cells and clocks of a frame by elements, of the table that ``make scaling`` wrote."""
+    figure, (cells, clocks) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    with (Path(__file__).parents[2] / "boards" / "scaling.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for device, color in (("iCE40UP5K", DELIVERED), ("iCE40HX8K", RECEIVED)):
+        own = [row for row in rows if row["device"] == device]
+        elements = [int(row["elements"]) for row in own]
+        for axes, key in ((cells, "lc"), (clocks, "frame_clocks")):
+            values = [int(row[key]) for row in own]
+            axes.plot(elements, values, color=color, linewidth=2, label=device)
+            faces = [color if row["fits"] == "True" else "white" for row in own]
+            axes.scatter(elements, values, s=28, color=faces, edgecolor=color, zorder=3)
+    cells.set(xlabel="elements", ylabel="logic cells", ylim=(0, None), xticks=[1, 8, 16, 20, 32, 64])
+    clocks.set(xlabel="elements", ylabel="clocks of a frame", yscale="log", xticks=[1, 8, 16, 20, 32, 64])
+    cells.legend(frameon=False, fontsize=8, loc="lower right")
+    return figure
+
+
 def main(folder: Path) -> None:
     """Write every picture to ``folder``."""
-    for draw in (phase_error, direction, sigma_delta_response, ct_current, ct_circuit):
+    for draw in (phase_error, direction, sigma_delta_response, ct_current, ct_circuit, scaling):
         with plt.rc_context(STYLE):
             figure = draw()
             figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None}, facecolor="white")

@@ -14,7 +14,7 @@ from blondel.hdl.fixed import signed_width
 from blondel.hdl.items import frame_item
 from blondel.hdl.link.record import RecordSignature
 
-__all__ = ["HALF_PULSES", "LEVELS", "PulseOutputs", "Queue", "shortest_frames"]
+__all__ = ["HALF_PULSES", "LEVELS", "EventSignature", "PulseOutputs", "Queue", "shortest_frames"]
 
 #: A meter's outputs.
 LEVELS = ("output_10", "output_100", "output_1000", "test", "counter", "queued")
@@ -118,6 +118,28 @@ READS = {
 }
 
 
+class EventSignature(wiring.Signature):
+    """The event stream, from the side that has the outputs: who takes it is always ready.
+
+    Parameters
+    ----------
+    config : MeterConfig
+        Gives the number of meters.
+
+    Members
+    -------
+    valid : Out(1)
+        An output of a meter has changed: for one clock, before the ``frame`` after which it shows.
+    meter : Out
+        Which meter.
+    levels : Out(6)
+        All levels of its outputs, in the order of :data:`LEVELS`: an event that was missed is made good by the next.
+    """
+
+    def __init__(self, config: MeterConfig):
+        super().__init__({"valid": Out(1), "meter": Out(max(1, config.meter_bits)), "levels": Out(len(LEVELS))})
+
+
 class PulseOutputs(wiring.Component):
     """Turn ticks of each meter's delivered energy into pulses, and pulses into counts of its electromechanical counter.
 
@@ -155,6 +177,8 @@ class PulseOutputs(wiring.Component):
         Sticky: an edge of a pulse had to wait because the load exceeds what the shortest pulses allow.
     any_queued : Out(1)
         Sticky: that of any meter, at the port or not.
+    event : Out(EventSignature(config))
+        The levels of a meter that have changed, at the end of its turn or of a preset. Of several meters only.
     clear : In(1)
         Clears ``queued`` and ``any_queued`` while high; ``queued`` of several meters with the next frame.
     frame : Out(1)
@@ -213,6 +237,7 @@ class PulseOutputs(wiring.Component):
                 "i": In(stream.Signature(frame_item())),
                 **{name: Out(shown) for name in LEVELS},
                 "any_queued": Out(1),
+                "event": Out(EventSignature(config)),
                 "clear": In(1),
                 "frame": Out(1),
                 "records": In(RecordSignature(2 + config.meter_bits)),
@@ -352,15 +377,22 @@ class PulseOutputs(wiring.Component):
             # in this one.
             ends, clearing, cleared = Signal(init=1), Signal(), Signal()
             levels = Cat(level.values())
+            kept = Signal.like(levels)
             with m.If((step == Step.IDLE) & ~access | (step == Step.BLOCKED) & preset):
                 m.d.comb += [read_queue.eq(Queue.COUNTER_DRIVEN), read_word.eq(Word.TIMER)]
             with m.If((step == Step.START) & (queue == Queue.TEST) | (step == Step.ARRIVE) & preset):
-                m.d.sync += levels.eq(Cat(read.data[: len(levels) - 1], read.data[len(levels) - 1] & ~cleared))
+                m.d.sync += [
+                    levels.eq(Cat(read.data[: len(levels) - 1], read.data[len(levels) - 1] & ~cleared)),
+                    kept.eq(read.data),
+                ]
             with m.If(self.i.valid & self.i.ready):
                 m.d.sync += ends.eq(self.i.payload.last)
                 with m.If(ends):
                     m.d.sync += [cleared.eq(clearing), clearing.eq(0)]
             m.d.sync += keep.eq(last & (preset | (queue == Queue.COUNTER)))
+            m.d.comb += [
+                self.event.valid.eq(keep & (levels != kept)), self.event.meter.eq(of), self.event.levels.eq(levels)
+            ]  # fmt: skip
             with m.If(keep):
                 m.d.comb += [
                     write_queue.eq(Queue.COUNTER_DRIVEN), write_word.eq(Word.TIMER), write.data.eq(levels),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blondel.hdl.config import MeterConfig
-from blondel.hdl.outputs.pulses import HALF_PULSES, PulseOutputs, Queue, shortest_frames
+from blondel.hdl.outputs.pulses import HALF_PULSES, LEVELS, PulseOutputs, Queue, shortest_frames
 from blondel.sim.engine import Events, output_names
 from blondel.sim.golden.counter import CounterDrive as GoldenCounterDrive
 from blondel.sim.golden.pulses import PulseOutputs as GoldenPulseOutputs
@@ -225,6 +225,8 @@ def test_each_of_several_meters_is_as_if_alone(poisoned):
     presets = [[(m, 95 + m), (m, m % 2), (3 - m, 100 * m)] for m in meters]
     golden = [Golden(config) for _ in meters]
     levels, start, read, cleared = [], [], [], []
+    # What a receiver of the events knows at each frame.
+    told, told_by_frame = np.zeros((3, len(LEVELS)), dtype=int), []
     helper = Hardware(dut)
 
     def shown(ctx):
@@ -257,10 +259,24 @@ def test_each_of_several_meters_is_as_if_alone(poisoned):
             await frames(ctx, np.full((2 + tick, 3), tick, dtype=bool))
             cleared.append(ctx.get(dut.queued))
 
+    async def receive(ctx):
+        event = dut.event
+        async for _, _, frame, valid, meter, new in ctx.tick().sample(
+            dut.frame, event.valid, event.meter, event.levels
+        ):
+            if frame:
+                told_by_frame.append(told[:, [LEVELS.index(name) for name in ALL_PORTS]].ravel().tolist())
+            if valid:
+                now = [new >> bit & 1 for bit in range(len(LEVELS))]
+                assert now != told[meter].tolist(), "an event is a change"
+                told[meter] = now
+
     sim = Simulator(dut)
     sim.add_clock(1e-6)
     sim.add_testbench(bench)
+    sim.add_testbench(receive, background=True)
     sim.run()
+    assert told_by_frame == levels
     levels = np.array(levels[: len(ticks)]).reshape(len(ticks), 3, -1)
     for m in meters:
         golden[m].preset(presets[m])

@@ -31,7 +31,7 @@ class BlockByBlock:
         self._config = config
         self.frame, self.offset, self.phase, self.gain = Frame(config), Offset(config), Phase(config), Gain(config)
         self.power, self.indicators, self.energy = Power(config), Indicators(config), Energy(config)
-        self.pulses, self.counter = PulseOutputs(config), CounterDrive(config)
+        self.outputs = [(PulseOutputs(config), CounterDrive(config)) for _ in config.meter_elements]
         self._shown = np.repeat([False, False, False, True], config.elements)
         self._taken = 0
 
@@ -41,15 +41,18 @@ class BlockByBlock:
         samples, clip = self.gain.next(samples, clip)
         ranges = self.indicators.next(samples, window, late, clip)
         ticks, flows = self.energy.next(self.power.next(samples), window)
-        pulses, counts = self.pulses.next(len(frames), index[ticks])
-        counter = self.counter.next(len(frames), counts)
+        parts = []
+        for meter, (pulses, counter) in enumerate(self.outputs):
+            own, counts = pulses.next(len(frames), index[ticks[:, meter]])
+            for events in (own, counter.next(len(frames), counts)):
+                parts.append(Events(events.frame, events.output + np.uint16(6 * meter), events.level))
         status = np.concatenate([ranges & 1, flows & 1, ranges >> 1, flows >> 1], axis=1).astype(bool)
         before = np.concatenate([self._shown[np.newaxis], status])
         row, column = np.nonzero(before[1:] != before[:-1])
         self._shown = before[-1]
         first = output_names(self._config).index("voltage[0]")
         edges = Events(index[row], (first + column).astype(np.uint16), status[row, column])
-        joined = Events.join([pulses, counter, edges])
+        joined = Events.join([*parts, edges])
         order = np.lexsort((joined.output, joined.frame))
         frame = joined.frame[order] + self._taken
         self._taken += len(frames)
@@ -57,18 +60,22 @@ class BlockByBlock:
 
     def preset(self, state: State) -> None:
         self.energy.preset(state.energy)
-        self.pulses.preset(state.outputs[:2])
-        self.counter.preset(state.outputs[2:])
+        for meter, (pulses, counter) in enumerate(self.outputs):
+            pulses.preset(state.outputs[3 * meter :][:2])
+            counter.preset(state.outputs[3 * meter + 2 :][:1])
         self.frame.preset(state.frames, state.lost)
 
     def state(self) -> State:
-        outputs = np.concatenate([self.pulses.records, self.counter.records])
+        outputs = np.concatenate([block.records for block in itertools.chain(*self.outputs)])
         return State(self._config, self.energy.records.copy(), outputs, self.frame.frames, self.frame.lost)
 
 
 def random_config(random) -> MeterConfig:
     """Draw elements, widths, rate and calibration; few frames a second, so that much happens in few of them."""
     elements = random.choice([1, 1, 2, 2, 3, 9, 64])
+    # One meter with all, or several.
+    cuts = sorted(random.sample(range(1, elements), random.randrange(elements))) if random.random() < 0.4 else []
+    meters = tuple(b - a for a, b in itertools.pairwise([0, *cuts, elements])) if cuts else ()
     bits = random.randint(16, 24)
     # The phase compensation reaches 3° at 50 Hz, 167 µs.
     channels = tuple(
@@ -83,6 +90,7 @@ def random_config(random) -> MeterConfig:
         line=LINES[random.choice([50, 60])],
         class_amps=random.choice([20, 100, 200]),
         elements=elements,
+        meters=meters,
         sample_bits=bits,
         sample_rate_hz=random.choice([8000.0, 12345.0]) if elements > 3 else random.choice([400.0, 1000.0, 8000.0]),
         calibration=random.choice([(), channels]),
