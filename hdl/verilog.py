@@ -12,9 +12,9 @@ from amaranth.lib.wiring import In, Out
 
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.link.registers import Block, RegisterSignature, index_bits
+from blondel.hdl.link.shift import ShiftRegister
 from blondel.hdl.meter import DEFAULT_OPTIONS, Meter, Options, frame_clocks
 from blondel.hdl.outputs.pulses import LEVELS
-from blondel.hdl.outputs.shift import ShiftRegister
 
 __all__ = ["MODULE_NAME", "Core", "convert", "instantiation_template", "use_builtin_yosys"]
 

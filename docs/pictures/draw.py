@@ -193,8 +193,8 @@ def scaling() -> plt.Figure:
             axes.plot(elements, values, color=color, linewidth=2, label=device)
             faces = [color if row["fits"] == "True" else "white" for row in own]
             axes.scatter(elements, values, s=28, color=faces, edgecolor=color, zorder=3)
-    cells.set(xlabel="elements", ylabel="logic cells", ylim=(0, None), xticks=[1, 8, 16, 20, 32, 64])
-    clocks.set(xlabel="elements", ylabel="clocks of a frame", yscale="log", xticks=[1, 8, 16, 20, 32, 64])
+    cells.set(xlabel="elements", ylabel="logic cells", ylim=(0, None), xticks=[1, 8, 16, 32, 64])
+    clocks.set(xlabel="elements", ylabel="clocks of a frame", yscale="log", xticks=[1, 8, 16, 32, 64])
     cells.legend(frameon=False, fontsize=8, loc="lower right")
     return figure
 

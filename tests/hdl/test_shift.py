@@ -7,8 +7,8 @@ from amaranth.sim import Simulator
 from harness import PoisonedMemory, rng
 
 from blondel.hdl.config import MeterConfig
+from blondel.hdl.link.shift import ShiftRegister
 from blondel.hdl.outputs.pulses import LEVELS
-from blondel.hdl.outputs.shift import ShiftRegister
 
 
 class Chain:
@@ -36,7 +36,7 @@ class Chain:
 @pytest.mark.parametrize("meters", [2, 5, 8])
 def test_the_chain_shows_every_meters_levels(meters, monkeypatch):
     """Events come at any clock; two passes later the chain shows what they said, and nothing else in between."""
-    monkeypatch.setattr("blondel.hdl.outputs.shift.Memory", PoisonedMemory)
+    monkeypatch.setattr("blondel.hdl.link.shift.Memory", PoisonedMemory)
     random = rng(f"shift {meters}")
     dut = ShiftRegister(MeterConfig.for_model("MSNCT-1SC", meters=(1,) * meters))
     chain, levels = Chain(meters), [0] * meters
