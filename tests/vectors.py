@@ -9,7 +9,7 @@ from harness import SEED
 
 from blondel.hdl.config import ChannelCalibration, MeterConfig
 from blondel.hdl.link.registers import Block, register_address
-from blondel.sim.engine import Record, State
+from blondel.sim.engine import Record
 from blondel.sim.golden.meter import GoldenMeter
 from blondel.sim.rtl.engine import output_records
 
@@ -62,12 +62,15 @@ def busy_frames(config: MeterConfig, frames: int = 3000) -> tuple[np.ndarray, np
     return np.clip(samples, -limit, limit - 1).astype(np.int32), ok
 
 
-def expected_records(state: State) -> list[tuple[int, int, int]]:
-    """Return what the register port has to show: address, accumulator and count of each record of a state."""
-    config = state.config
+def expected_records(golden: GoldenMeter) -> list[tuple[int, int, int]]:
+    """Return what the register port has to show: address, accumulator and count of each of the model's records."""
+    config, state = golden.config, golden.state()
+    energy = state.energy.copy()
+    # Above the gate's three bits there are the element's voltage and overrange.
+    energy[: config.elements, Record.GATE, 1] |= golden.blocks["indicators"].state.status << 3
     records = [
         (register_address(config, Block.ENERGY, index), *map(int, record))
-        for index, record in enumerate(state.energy.reshape(-1, 2))
+        for index, record in enumerate(energy.reshape(-1, 2))
         # Totals have no gate and nothing pending.
         if index // Record.COUNT < config.elements or index % Record.COUNT >= Record.DELIVERED
     ]
@@ -82,7 +85,7 @@ def answer(config: MeterConfig, samples: np.ndarray, ok: np.ndarray) -> dict[str
     events = golden.next(samples, ok)
     return {
         "edges": np.stack([events.frame, events.output, events.level], axis=1).astype(np.int64),
-        "records": np.array(expected_records(golden.state()), dtype=np.int64),
+        "records": np.array(expected_records(golden), dtype=np.int64),
     }
 
 

@@ -200,7 +200,7 @@ class Device(Bench):
         events = self._golden.next(rows, ok)
         columns = events.frame, events.output, events.level.astype(int)
         self._expected += zip(*(column.tolist() for column in columns), strict=True)
-        await self.check_records(expected_records(self._golden.state()))
+        await self.check_records(expected_records(self._golden))
         assert len(self.instants) == frames, "the next frame came while the registers were read"
         self.check_edges(self._expected)
 
