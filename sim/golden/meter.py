@@ -108,7 +108,7 @@ class GoldenMeter(Block):
     @property
     def offset_corrections(self) -> np.ndarray:
         """What the offset records show: each channel's correction, LSB of the converter × 2**-window_log2."""
-        return self._blocks["offset"].correction.copy()
+        return self.blocks["offset"].correction.copy()
 
     def preset(self, state: State) -> None:
         """Continue where another meter stood; before the first frame."""
