@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -46,9 +47,20 @@ class EnginesDiffer(Exception):
     """Two engines did not give the same integers; the message shows the first difference."""
 
 
-def make_engines(config: MeterConfig, which: str) -> dict[str, Engine]:
-    """Make the engines to run: ``golden``, ``rtl`` or ``both``, ready to start without delay."""
-    engines = {name: make(config) for name, make in ENGINES.items() if which in (name, "both")}
+def make_engines(config: MeterConfig, which: str, *, clock_hz: float | None = None) -> dict[str, Engine]:
+    """Make the engines to run, ready to start without delay.
+
+    Parameters
+    ----------
+    config : MeterConfig
+        The meter's.
+    which : str
+        ``golden``, ``rtl`` or ``both``.
+    clock_hz : float or None
+        As for :class:`blondel.sim.rtl.engine.RtlMeter`.
+    """
+    makers = ENGINES | {"rtl": functools.partial(RtlMeter, clock_hz=clock_hz)}
+    engines = {name: make(config) for name, make in makers.items() if which in (name, "both")}
     for engine in engines.values():
         # The first call compiles or loads code; it is not to count as metering.
         engine.next(np.zeros((1, config.channels), dtype=np.int32))
