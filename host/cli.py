@@ -11,11 +11,12 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, TypeVar
 
 from blondel.hdl.config import LINE_FREQUENCY_RANGE_HZ, LINES, ConfigError, MeterConfig
 from blondel.hdl.model_number import ModelNumber
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from blondel.boards.board import Board
     from blondel.host.calibration import Calibration
     from blondel.sim.bench import Reading
+    from blondel.sim.measure import Measurement
     from blondel.sim.source.source import Source
 
 __all__ = ["main"]
@@ -38,6 +40,10 @@ T = TypeVar("T")
 OK, FAILED, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 #: Longest run, in s: three years.
 SECONDS_MAX = 1e8
+#: Fastest clock of a core, in Hz.
+CLOCK_MAX_HZ = 1e9
+#: What is recorded where no window is given, in s: three cycles of the mains; and the largest recording, in bytes.
+VCD_SECONDS, VCD_BYTES_MAX = 0.05, 2e9
 #: A voltage further outside the model's line, as a part of its ends, is not meant for that model.
 FAR_OUTSIDE = 0.2
 
@@ -120,6 +126,16 @@ def _numbers(text: str) -> list[float]:
     return [_number(part) for part in text.split(",")]
 
 
+def _window(text: str) -> tuple[float, float]:
+    values = _numbers(text)
+    if len(values) != 2:
+        raise ValueError(f"{text!r} is no window; allowed: START,SECONDS")
+    start, seconds = values
+    if seconds <= 0:
+        raise ValueError(f"a window of {seconds:g} s is out of range; allowed: more than 0 s")
+    return start, seconds
+
+
 def _power_factors(text: str) -> list[str]:
     from blondel.sim.source.loads import power_factor
 
@@ -161,6 +177,19 @@ def _add_measurement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=_whole(0, 2**63), default=1, help="of all randomness; default 1")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--plot", metavar="FILE.png", type=Path, help="draw waveforms, power, energy and pulse edges")
+    parser.add_argument(
+        "--exact-clock", action="store_true",
+        help="run every clock of the RTL; default: a frame follows as soon as the core takes it, with the same result",
+    )  # fmt: skip
+    parser.add_argument(
+        "--clock", metavar="HZ", type=_bounded(0, CLOCK_MAX_HZ, " Hz", above=True), default=12e6,
+        help="the core's, for --exact-clock and --vcd; default 12000000",
+    )  # fmt: skip
+    parser.add_argument("--vcd", metavar="FILE.vcd", type=Path, help="record the RTL's signals at every clock")
+    parser.add_argument(
+        "--vcd-window", metavar="START,SECONDS", type=_argument(_window),
+        help=f"what --vcd records, from the figures' start on; default 0,{VCD_SECONDS:g}",
+    )  # fmt: skip
 
 
 @_argument
@@ -720,7 +749,7 @@ def _warn_of_clipping(whose: str, peak: float, full_scale: float, unit: str, fit
 def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, settle_frames: int, frames: int) -> int:
     from blondel.host.report import report
     from blondel.sim.measure import EnginesDiffer, make_engines, measure
-    from blondel.sim.rtl.engine import CompileError
+    from blondel.sim.rtl.engine import ClockError, CompileError
 
     if args.plot is not None:
         from blondel.host.plot import check_suffix, plot
@@ -731,14 +760,23 @@ def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, sett
         _say("note", f"the figures start after {settle_frames / config.sample_rate_hz:g} s of settling")
     if args.calibration is not None:
         _say("note", "the truth is the waveforms as they are: what the calibration corrects shows as an error")
-    try:
-        with _status("making the engines …"):
-            engines = make_engines(config, args.engine)
+    window = _vcd_window(args, config, settle_frames, frames)
+
+    def run(vcd: BinaryIO | None = None) -> Measurement:
+        if vcd is not None:
+            engines["rtl"].record(vcd, *window, args.clock)
         with _progress(settle_frames + frames) as progress:
-            measurement = measure(
+            return measure(
                 config, source, engines, settle_frames=settle_frames, frames=frames, seed=args.seed,
                 trace=args.plot is not None, progress=progress,
             )  # fmt: skip
+
+    try:
+        with _status("making the engines …"):
+            engines = make_engines(config, args.engine, clock_hz=args.clock if args.exact_clock else None)
+        measurement = run() if args.vcd is None else write_whole(args.vcd, run)
+    except ClockError as error:
+        raise InputError(f"--clock {error}") from None
     except (EnginesDiffer, CompileError) as error:
         _say("error", str(error))
         return FAILED
@@ -749,6 +787,34 @@ def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, sett
     if args.plot is not None:
         plot(measurement, args.plot)
     return OK
+
+
+def _vcd_window(args: argparse.Namespace, config: MeterConfig, settle_frames: int, frames: int) -> tuple[int, int]:
+    """Return which frames to record: the first, counted from power-up, and how many."""
+    from blondel.sim.rtl.engine import recorded_bytes
+
+    for name in ("exact_clock", "vcd"):
+        if args.engine == "golden" and getattr(args, name):
+            raise InputError(f"--{name.replace('_', '-')} is about the RTL; leave out --engine golden")
+    if args.vcd is None:
+        if args.vcd_window is not None:
+            raise InputError("--vcd-window is what --vcd FILE.vcd records: give both, or none")
+        return 0, 0
+    check_writable(args.vcd)
+    rate = config.sample_rate_hz
+    start_s, seconds = args.vcd_window or (0.0, min(VCD_SECONDS, frames / rate))
+    first, count = settle_frames + round(start_s * rate), max(1, round(seconds * rate))
+    if first < 0 or first + count > settle_frames + frames:
+        whole = f"{-settle_frames / rate:g} to {frames / rate:g} s"
+        raise InputError(f"--vcd-window {start_s:g},{seconds:g} is not within the run; allowed: {whole}")
+    size = recorded_bytes(config, count, args.clock)
+    room = min(VCD_BYTES_MAX, shutil.disk_usage(args.vcd.resolve().parent).free)
+    if size > room:
+        raise InputError(
+            f"--vcd would write about {size / 1e9:.2g} GB; allowed here: {room / 1e9:.2g} GB, "
+            f"a window of {count / rate * room / size:.2g} s"
+        )
+    return first, count
 
 
 @contextlib.contextmanager
