@@ -59,7 +59,9 @@ def make_engines(config: MeterConfig, which: str, *, clock_hz: float | None = No
     clock_hz : float or None
         As for :class:`blondel.sim.rtl.engine.RtlMeter`.
     """
-    makers = ENGINES | {"rtl": functools.partial(RtlMeter, clock_hz=clock_hz)}
+    makers = dict(ENGINES)
+    if clock_hz is not None:
+        makers["rtl"] = functools.partial(RtlMeter, clock_hz=clock_hz)
     engines = {name: make(config) for name, make in makers.items() if which in (name, "both")}
     for engine in engines.values():
         # The first call compiles or loads code; it is not to count as metering.
