@@ -84,8 +84,8 @@ def rtl_growth() -> dict[int, dict[str, float]]:
         build(config)
         built = time.perf_counter() - start
         rtl = RtlMeter(config)
-        rate = best_rate(rtl, frames)
-        clocks = rtl.clocks / (min(1000, len(frames)) + REPEATS * len(frames))
+        rate = best_rate(rtl, frames, RTL_REPEATS)
+        clocks = rtl.clocks / (min(1000, len(frames)) + RTL_REPEATS * len(frames))
         growth[elements] = {
             "frames_per_s": rate,
             "real_time_factor": rate / config.sample_rate_hz,
