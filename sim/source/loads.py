@@ -20,6 +20,7 @@ from blondel.sim.noise import stream_key
 from blondel.sim.source.mains import Wave
 
 __all__ = [
+    "Burst",
     "Cycle",
     "Dimmer",
     "FridgeMotor",
@@ -208,6 +209,37 @@ class Dimmer(Resistor):
         # Within a half cycle the cosine, taken with the half's sign, falls from 1 to −1.
         conducts = np.copysign(1.0, wave.sine) * wave.cosine < math.cos(math.radians(self.firing_deg))
         return (self.conductance * conducts) * wave.volts
+
+
+@dataclass(frozen=True)
+class Burst(Load):
+    """A load behind a burst-fire controller: whole cycles on, whole cycles off, from frame 0.
+
+    Parameters
+    ----------
+    load : Load
+        What is switched.
+    hertz : float
+        The mains' frequency: the controller switches where the voltage at 0° rises through zero.
+    on_cycles, off_cycles : int
+        Cycles of current, and without. Defaults 2, 2.
+    """
+
+    load: Load
+    hertz: float
+    on_cycles: int = 2
+    off_cycles: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hertz < math.inf:
+            raise ValueError(f"hertz is {self.hertz}; allowed: more than 0")
+        for name in ("on_cycles", "off_cycles"):
+            if not getattr(self, name) >= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+
+    def amps(self, wave: Wave, since: int = 0) -> np.ndarray:
+        cycles = wave.frames * (self.hertz / wave.sample_rate_hz)
+        return (cycles % (self.on_cycles + self.off_cycles) < self.on_cycles) * self.load.amps(wave, since)
 
 
 @dataclass(frozen=True)

@@ -4,24 +4,112 @@ A task is a picklable callable without arguments, and pure: what it returns depe
 fields. So a plan runs in a loop, in processes, or on a cluster, with the same results::
 
     test = plan(config, parts, "0.5")
-    readings = run(test.tasks)              # or [each() for each in test.tasks], anywhere, in their order
+    readings = run(test.tasks)              # or [task() for task in test.tasks], anywhere, in their order
     result = test.judge(readings)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
+import numpy as np
+
 from blondel.hdl.config import MeterConfig
-from blondel.sim.measure import make_engines, measure
-from blondel.sim.standards.results import Point, Provenance, Reading, TestResult, TypeTest
+from blondel.sim.afe.adc import Converter, IdealAdc
+from blondel.sim.engine import Engine
+from blondel.sim.measure import CHUNK_FRAMES, ENGINES, Measurement, measure
+from blondel.sim.source.loads import power_factor
+from blondel.sim.source.source import Source
+from blondel.sim.standards.limits import CLASSES, Condition, TestSpec, standard_of
+from blondel.sim.standards.results import Point, Reading, TestResult, TypeTest
 from blondel.sim.standards.stimulus import Stimulus
 
-__all__ = ["Check", "Plan", "Task", "plan", "run"]
+__all__ = ["Check", "Plan", "Task", "cycles_of", "frames_for", "plan", "run"]
+
+#: Cycles of the mains of which a reading has a whole number: four of burst fire, three at 60 Hz and 8 kS/s.
+CYCLES = 12
+#: Part of a limit that the expanded uncertainty may have, of the whole plan and of the short one.
+PART_OF_LIMIT, PART_OF_LIMIT_QUICK = 0.1, 0.3
+#: Shortest and longest reading, in s of the mains, of the whole plan and of the short one.
+SECONDS, SECONDS_QUICK = (2.0, 1000.0), (1.0, 4.0)
+#: Pulses of Output 10 that are timed, in the whole plan and in the short one.
+PULSES, PULSES_QUICK = 30, 6
+#: Pulses per kWh of the no-load test are those of the test output; the short plan's test has this many seconds.
+NO_LOAD_SECONDS_QUICK = 10.0
+#: What the quantities are measured in.
+UNITS = {"error": "%", "pulses": "", "registered": "Wh", "constant": "%", "repeatability": "%", "registers": "pulses"}
 
 Result = TypeVar("Result")
+
+
+class _WithDc:
+    """A converter with DC at its inputs."""
+
+    def __init__(self, converter: Converter, config: MeterConfig, part: float):
+        self._converter = converter
+        self._limit = 1 << (config.sample_bits - 1)
+        self._dc = round(part * self._limit)
+
+    def codes(self, start: int, volts: np.ndarray, amps: np.ndarray) -> np.ndarray:
+        codes = self._converter.codes(start, volts, amps)
+        return np.clip(codes + self._dc, -self._limit, self._limit - 1).astype(np.int32)
+
+
+def _front_end(config: MeterConfig, parts: object | None, stimulus: Stimulus, seed: int) -> tuple[Converter, float]:
+    """Return what stands between the line and the meter, and its true sample rate."""
+    converter = IdealAdc(config, seed=seed)
+    rate = config.true_sample_rate_hz
+    return (_WithDc(converter, config, stimulus.dc) if stimulus.dc else converter), rate
+
+
+def _noise(config: MeterConfig, parts: object | None) -> tuple[float, float]:
+    """Return a sample's noise, in V and A rms."""
+    # Dither and rounding, each uniform over an LSB.
+    lsb = math.sqrt(1 / 6)
+    return lsb * config.v_lsb, lsb * config.i_lsb
+
+
+def cycles_of(stimulus: Stimulus, seconds: float) -> int:
+    """Return the fewest cycles that last so long, and of which a reading can be made."""
+    return CYCLES * math.ceil(seconds * stimulus.hertz / CYCLES - 1e-9)
+
+
+def frames_for(
+    stimulus: Stimulus,
+    noise: tuple[float, float],
+    sample_rate_hz: float,
+    target_percent: float,
+    seconds: tuple[float, float],
+) -> tuple[int, float]:
+    """Return how many frames a reading needs, and the expanded uncertainty (k = 2) that they leave, in %.
+
+    A sample's noise σ is independent of the next one's, so that the mean power of n samples has a standard deviation
+    of ``√(Σ (σ_v I)² + (σ_i V)²) / √n``, where the sum is over the elements.
+
+    Parameters
+    ----------
+    stimulus : Stimulus
+        What is applied.
+    noise : (float, float)
+        A sample's noise, in V and A rms, referred to the line.
+    sample_rate_hz : float
+        Frames per second.
+    target_percent : float
+        Expanded uncertainty that is wanted.
+    seconds : (float, float)
+        Shortest and longest reading.
+    """
+    sigma_v, sigma_i = noise
+    spread = math.sqrt(sum((sigma_v * amps) ** 2 + (sigma_i * stimulus.volts) ** 2 for amps in stimulus.amps))
+    watts = stimulus.volts * sum(stimulus.amps) * abs(power_factor(stimulus.factor)[0])
+    one = 200 * spread / watts if watts else 0.0
+    wanted = (one / target_percent) ** 2 / sample_rate_hz
+    cycles = cycles_of(stimulus, min(max(wanted, seconds[0]), seconds[1]))
+    frames = round(cycles / stimulus.hertz * sample_rate_hz)
+    return frames, one / math.sqrt(frames)
 
 
 @dataclass(frozen=True)
@@ -42,8 +130,10 @@ class Task:
         Frames of the reading.
     uncertainty_percent : float
         Expanded uncertainty that is predicted for them.
-    engine : str
-        ``golden`` or ``rtl``. Default ``golden``.
+    kind : str
+        As :class:`~blondel.sim.standards.limits.TestSpec`'s: what is read besides the error.
+    engine : callable(MeterConfig) -> Engine
+        Makes the meter.
     """
 
     config: MeterConfig
@@ -52,29 +142,69 @@ class Task:
     seed: int
     frames: int
     uncertainty_percent: float
-    engine: str = "golden"
+    kind: str
+    engine: Callable[[MeterConfig], Engine]
 
     def __call__(self) -> Reading:
         """Measure."""
         config = self.config
-        source = self.stimulus.source(config, config.true_sample_rate_hz)
-        figures = measure(
+        converter, rate = _front_end(config, self.parts, self.stimulus, self.seed)
+        source = self.stimulus.source(rate)
+        measurement = measure(
             config,
             source,
-            make_engines(config, self.engine),
+            {"meter": self.engine(config)},
             settle_frames=config.frames_in(config.settle_s),
             frames=self.frames,
-            seed=self.seed,
-        ).figures
-        values = {"pulses": float(figures.pulses[10])}
+            converter=converter,
+            trace=self.kind in ("no_load", "pulses"),
+        )
+        figures = measurement.figures
+        values = {}
         if figures.total.error_ppm is not None:
             values["error"] = figures.total.error_ppm / 1e4
-        return Reading(self.stimulus.key, self.stimulus.to_json(), values, self.uncertainty_percent, figures.seconds)
+        if self.kind == "no_load":
+            times, _ = measurement.trace.edges["test"]
+            values["pulses"] = float(math.ceil(len(times) / 2))
+            values["registered"] = figures.total.delivered_wh + figures.total.received_wh
+        if self.kind == "pulses":
+            values |= _pulses(measurement, source)
+        return Reading(
+            self.stimulus.key, self.stimulus.to_json(), values, self.uncertainty_percent, self.frames / rate
+        )  # fmt: skip
+
+
+def _true_wh(source: Source, frames: np.ndarray) -> np.ndarray:
+    """Return the energy from the first of some frames to after each of them, in Wh."""
+    energy, before, parts = 0.0, int(frames[0]), []
+    for start in range(before, int(frames[-1]) + 1, CHUNK_FRAMES):
+        volts, amps = source.samples(start, min(CHUNK_FRAMES, int(frames[-1]) + 1 - start))
+        joules = energy + np.cumsum((volts * amps).sum(axis=1)) / source.sample_rate_hz
+        energy = joules[-1]
+        inside = frames[(frames >= start) & (frames < start + len(joules))]
+        parts.append(joules[inside - start])
+    return np.concatenate(parts) / 3600
+
+
+def _pulses(measurement: Measurement, source: Source) -> dict[str, float]:
+    """Return what Output 10 shows."""
+    figures = measurement.figures
+    config = figures.config
+    times, before = measurement.trace.edges["output_10"]
+    rising = times[int(before) :: 2]
+    frames = np.round(rising * config.sample_rate_hz).astype(np.int64) + figures.settle_frames - config.path_delay
+    pulses = np.diff(_true_wh(source, frames))
+    kh = float(config.pulse_wh)
+    return {
+        "constant": 100 * float(kh / pulses.mean() - 1),
+        "repeatability": 100 * float(pulses.std() / kh),
+        "registers": figures.total.delivered_wh / kh - len(times) / 2,
+    }
 
 
 @dataclass(frozen=True)
 class Check:
-    """What is judged of a reading: becomes a :class:`Point`.
+    """What is judged of a reading: becomes a :class:`~blondel.sim.standards.results.Point`.
 
     Parameters
     ----------
@@ -84,10 +214,12 @@ class Check:
         Of the stimulus.
     low, high : float or None
         Limits.
-    quantity, unit : str
-        Which of the reading's values. Defaults ``error``, ``%``.
+    quantity : str
+        Which of the reading's values. Default ``error``.
     reference : str or None
-        Key of another stimulus, whose value is taken off: then it is the change that is judged.
+        Key of another stimulus, whose value is taken off.
+    name : str
+        What that is: ``change`` or ``difference``.
     """
 
     test: str
@@ -96,25 +228,24 @@ class Check:
     low: float | None
     high: float | None
     quantity: str = "error"
-    unit: str = "%"
     reference: str | None = None
+    name: str = "change"
 
     def point(self, readings: dict[str, Reading]) -> Point:
         """Judge."""
         own = readings[self.key]
-        value, uncertainty, quantity = own.values[self.quantity], own.uncertainty_percent, self.quantity
+        value, uncertainty = own.values[self.quantity], own.uncertainty_percent
         if self.reference is not None:
             other = readings[self.reference]
             value -= other.values[self.quantity]
-            uncertainty = (uncertainty**2 + other.uncertainty_percent**2) ** 0.5
-            quantity = "change"
+            uncertainty = math.hypot(uncertainty, other.uncertainty_percent)
         return Point(
             test=self.test,
             label=self.label,
-            quantity=quantity,
-            unit=self.unit,
+            quantity=self.quantity if self.reference is None else self.name,
+            unit=UNITS[self.quantity],
             value=value,
-            uncertainty=uncertainty if self.unit == "%" else 0.0,
+            uncertainty=uncertainty if UNITS[self.quantity] == "%" else 0.0,
             low=self.low,
             high=self.high,
             error_percent=own.values.get("error"),
@@ -172,6 +303,86 @@ def run(tasks: Iterable[Callable[[], Result]], progress: Callable[[int], object]
     return results
 
 
+class _Planner:
+    """Collects the stimuli of all tests, each one once, and the checks."""
+
+    def __init__(self, config: MeterConfig, accuracy_class: str, quick: bool):
+        self._config = config
+        self._class = accuracy_class
+        self._part = PART_OF_LIMIT_QUICK if quick else PART_OF_LIMIT
+        #: What is read, and to which uncertainty, in %.
+        self.stimuli: dict[Stimulus, tuple[str, float]] = {}
+        self.checks: list[Check] = []
+
+    def add(self, spec: TestSpec, condition: Condition) -> None:
+        """Add one point of a test."""
+        limit = None if condition.limit is None else condition.limit[self._class]
+        elements = self._config.elements
+        if spec.kind == "elements":
+            if elements > 1:
+                keys = [self._take(condition, limit, alone=element) for element in range(elements)]
+                for element, key in enumerate(keys):
+                    self._check(spec, f"{_label(condition)}, element {element + 1}", key, limit)
+                for element, key in enumerate(keys[1:], 2):
+                    label = f"{_label(condition)}, element {element} less element 1"
+                    self._check(spec, label, key, limit, reference=keys[0], name="difference")
+            return
+        key = self._take(condition, limit, kind=spec.kind)
+        label = _label(condition)
+        if spec.kind == "no_load":
+            self.checks.append(Check(spec.key, "pulses", key, 0.0, 1.0, "pulses"))
+            self.checks.append(Check(spec.key, "registers", key, 0.0, 0.0, "registered"))
+        elif spec.kind == "pulses":
+            self.checks.append(Check(spec.key, "constant", key, -limit, limit, "constant"))
+            self.checks.append(Check(spec.key, "repeatability", key, 0.0, limit / 10, "repeatability"))
+            self.checks.append(Check(spec.key, "registers", key, -1.0, 1.0, "registers"))
+        elif spec.kind == "change":
+            self._check(spec, label, key, limit, reference=self._take(condition.reference(), limit))
+        else:
+            self._check(spec, label, key, limit)
+
+    def _check(self, spec: TestSpec, label: str, key: str, limit: float | None, **more: str) -> None:
+        self.checks.append(Check(spec.key, label, key, None if limit is None else -limit, limit, **more))
+
+    def _take(self, condition: Condition, limit: float | None, kind: str = "error", alone: int | None = None) -> str:
+        config = self._config
+        amps = condition.amps * config.class_amps
+        stimulus = Stimulus(
+            volts=condition.volts * config.line.v_nominal,
+            hertz=condition.hertz * config.line.hertz,
+            amps=tuple(amps if alone in (None, element) else 0.0 for element in range(config.elements)),
+            factor=condition.factor,
+            waveform=condition.waveform,
+            temperature_c=condition.temperature_c,
+            lead_ft=condition.lead_ft,
+            dc=condition.dc,
+            at_terminals=condition.at_terminals,
+        )
+        # A change has the uncertainties of two readings.
+        target = self._part * (CLASSES[self._class] if limit is None else limit) / math.sqrt(2)
+        before, least = self.stimuli.get(stimulus, ("error", math.inf))
+        self.stimuli[stimulus] = (kind if kind in ("pulses", "no_load") else before, min(least, target))
+        return stimulus.key
+
+
+def _label(condition: Condition) -> str:
+    """Return what a condition is in a few words; the current as a part of the class amps."""
+    parts = [f"{condition.amps * 100:g} % of class amps", condition.factor]
+    if condition.waveform != "sine":
+        parts.append(condition.waveform)
+    if condition.volts != 1:
+        parts.append(f"{condition.volts * 100 - 100:+.0f} % voltage")
+    if condition.hertz != 1:
+        parts.append(f"{condition.hertz * 100 - 100:+.0f} % frequency")
+    if condition.temperature_c != Condition.temperature_c:
+        parts.append(f"{condition.temperature_c:g} °C")
+    if condition.lead_ft:
+        parts.append(f"{condition.lead_ft:g} ft")
+    if condition.at_terminals:
+        parts.append("at the CT terminals")
+    return ", ".join(parts)
+
+
 def plan(
     config: MeterConfig,
     parts: object | None,
@@ -197,32 +408,67 @@ def plan(
         Of the noise. Default 0.
     engine : str
         ``golden`` or ``rtl``. Default ``golden``.
+
+    Raises
+    ------
+    ValueError
+        There is no such class.
     """
-    limit = float(accuracy_class.rstrip("S"))
-    tasks, checks = [], []
-    for factor in ("1", "0.5lag"):
-        for part in (0.01, 0.1, 1.0):
-            amps = part * config.class_amps
-            key = f"{amps:g} A, {factor}"
-            stimulus = Stimulus(
-                key=key, volts=config.line.v_nominal, hertz=config.line.hertz, amps=(amps,) * config.elements,
-                factor=factor,
-            )  # fmt: skip
-            tasks.append(Task(config, parts, stimulus, seed, config.frames_in(1), limit / 10, engine))
-            checks.append(Check("load_performance", key, key, -limit, limit))
+    standard = standard_of(accuracy_class)
+    planner = _Planner(config, accuracy_class, quick)
+    for spec in standard.tests:
+        chosen = spec.quick if quick and spec.quick is not None else range(len(spec.conditions))
+        for index in chosen:
+            planner.add(spec, spec.conditions[index])
+    noise = _noise(config, parts)
+    shortest, longest = SECONDS_QUICK if quick else SECONDS
+    tasks = []
+    for stimulus, (kind, target) in planner.stimuli.items():
+        least, most = shortest, longest
+        if kind == "pulses":
+            wh = config.pulse_wh * ((PULSES_QUICK if quick else PULSES) + 1)
+            least = wh * 3600 / (stimulus.volts * sum(stimulus.amps))
+            most = max(most, least)
+        elif kind == "no_load":
+            least = NO_LOAD_SECONDS_QUICK if quick else no_load_seconds(config)
+            most = max(most, least)
+        frames, uncertainty = frames_for(stimulus, noise, config.true_sample_rate_hz, target, (least, most))
+        tasks.append(Task(config, parts, stimulus, seed, frames, uncertainty, kind, ENGINES[engine]))
     header = TypeTest(
         model=config.model or "custom",
         line_hz=config.line.hertz,
-        standard="IEC 62053-22" if accuracy_class.endswith("S") else "ANSI C12.20",
+        standard=standard.name,
         accuracy_class=accuracy_class,
         seed=seed,
         engine=engine,
         quick=quick,
-        config={"class_amps": config.class_amps, "elements": config.elements},
-        assumptions=(),
+        config=asdict(config),
+        assumptions=ASSUMPTIONS,
     )
-    test = TestResult(
-        "load_performance", "Load performance", "Error from starting current to maximum.",
-        Provenance("memory", "to be filled in"), (),
-    )  # fmt: skip
-    return Plan(header, (test,), tuple(tasks), tuple(checks))
+    judged = {check.test for check in planner.checks}
+    tests = tuple(
+        TestResult(spec.key, spec.title, spec.text, spec.provenance, ())
+        for spec in standard.tests
+        if spec.key in judged
+    )
+    return Plan(header, tests, tuple(tasks), tuple(planner.checks))
+
+
+def no_load_seconds(config: MeterConfig) -> float:
+    """Return how long the no-load test lasts: IEC 62053-22's 600 × 10⁶ / (k m U I) minutes, from memory.
+
+    k are the test output's pulses per kWh, m the elements, U the nominal voltage, I the most current.
+    """
+    k = 1000 / config.test_kh_wh
+    return 60 * 600e6 / (k * config.elements * config.line.v_nominal * 1.1 * config.class_amps)
+
+
+#: What a type test takes for granted.
+ASSUMPTIONS = (
+    "The bench is without error: voltage, current and their true energy are known exactly.",
+    "The meter was calibrated once, at 23 °C; nothing ages.",
+    "All elements have the same voltage, in parallel, and the same current, in series, but for single-element load.",
+    "Meter, CTs and leads have the same temperature and have reached it; there is no self-heating.",
+    "Uncertainty is that of the front end's noise, expanded with k = 2; a value is judged as it was read.",
+    "A change is the error less the same load's at the reference condition: 23 °C, nominal voltage and frequency.",
+)
