@@ -18,7 +18,10 @@ from typing import TypeVar
 import numpy as np
 
 from blondel.hdl.config import MeterConfig
-from blondel.sim.afe.adc import Converter, IdealAdc
+from blondel.sim.afe.adc import Converter
+from blondel.sim.afe.converter import DELAY
+from blondel.sim.afe.current_transformer import CurrentTransformer
+from blondel.sim.afe.front_end import FrontEnd, Parts
 from blondel.sim.engine import Engine
 from blondel.sim.measure import CHUNK_FRAMES, ENGINES, Measurement, measure
 from blondel.sim.source.loads import power_factor
@@ -39,8 +42,12 @@ SECONDS, SECONDS_QUICK = (2.0, 1000.0), (1.0, 4.0)
 PULSES, PULSES_QUICK = 30, 6
 #: Pulses per kWh of the no-load test are those of the test output; the short plan's test has this many seconds.
 NO_LOAD_SECONDS_QUICK = 10.0
+#: Windows in which the offset tracking of a calibrated meter, an eighth of the way in each, has followed a step of DC.
+DC_WINDOWS = 48
 #: What the quantities are measured in.
-UNITS = {"error": "%", "pulses": "", "registered": "Wh", "constant": "%", "repeatability": "%", "registers": "pulses"}
+UNITS = {
+    "error": "%", "pulses": "pulses", "registered": "Wh", "constant": "%", "repeatability": "%", "registers": "pulses",
+}  # fmt: skip
 
 Result = TypeVar("Result")
 
@@ -58,18 +65,18 @@ class _WithDc:
         return np.clip(codes + self._dc, -self._limit, self._limit - 1).astype(np.int32)
 
 
-def _front_end(config: MeterConfig, parts: object | None, stimulus: Stimulus, seed: int) -> tuple[Converter, float]:
-    """Return what stands between the line and the meter, and its true sample rate."""
-    converter = IdealAdc(config, seed=seed)
-    rate = config.true_sample_rate_hz
-    return (_WithDc(converter, config, stimulus.dc) if stimulus.dc else converter), rate
+def _applied(parts: Parts, stimulus: Stimulus) -> Parts:
+    """Return the parts with what the stimulus changes of them: longer leads; current past the CTs."""
+    leads = tuple(replace(lead, length_ft=lead.length_ft + stimulus.lead_ft) for lead in parts.leads)
+    cts = tuple(CurrentTransformer(ct.turns) for ct in parts.cts) if stimulus.at_terminals else parts.cts
+    return replace(parts, leads=leads, cts=cts)
 
 
-def _noise(config: MeterConfig, parts: object | None) -> tuple[float, float]:
-    """Return a sample's noise, in V and A rms."""
-    # Dither and rounding, each uniform over an LSB.
+def _noise(config: MeterConfig, parts: Parts) -> tuple[float, float]:
+    """Return a sample's noise, in V and A rms: at least dither and rounding, each uniform over an LSB."""
     lsb = math.sqrt(1 / 6)
-    return lsb * config.v_lsb, lsb * config.i_lsb
+    volts, amps = FrontEnd(config, parts).noise
+    return max(volts, lsb * config.v_lsb), max(amps, lsb * config.i_lsb)
 
 
 def cycles_of(stimulus: Stimulus, seconds: float) -> int:
@@ -120,8 +127,8 @@ class Task:
     ----------
     config : MeterConfig
         The meter's, calibrated.
-    parts : Parts or None
-        Its analog side; ``None``: an ideal converter.
+    parts : Parts
+        Its analog side.
     stimulus : Stimulus
         What is applied.
     seed : int
@@ -137,7 +144,7 @@ class Task:
     """
 
     config: MeterConfig
-    parts: object | None
+    parts: Parts
     stimulus: Stimulus
     seed: int
     frames: int
@@ -148,30 +155,38 @@ class Task:
     def __call__(self) -> Reading:
         """Measure."""
         config = self.config
-        converter, rate = _front_end(config, self.parts, self.stimulus, self.seed)
+        parts = _applied(self.parts, self.stimulus)
+        converter = FrontEnd(config, parts, temperature_c=self.stimulus.temperature_c, seed=self.seed)
+        rate = converter.sample_rate_hz
         source = self.stimulus.source(rate)
         measurement = measure(
             config,
             source,
             {"meter": self.engine(config)},
-            settle_frames=config.frames_in(config.settle_s),
+            settle_frames=config.frames_in(DC_WINDOWS * config.window_s if self.stimulus.dc else config.settle_s),
             frames=self.frames,
-            converter=converter,
+            converter=_WithDc(converter, config, self.stimulus.dc) if self.stimulus.dc else converter,
             trace=self.kind in ("no_load", "pulses"),
         )
         figures = measurement.figures
-        values = {}
+        values, uncertainties = {}, {}
         if figures.total.error_ppm is not None:
-            values["error"] = figures.total.error_ppm / 1e4
+            values["error"], uncertainties["error"] = figures.total.error_ppm / 1e4, self.uncertainty_percent
         if self.kind == "no_load":
             times, _ = measurement.trace.edges["test"]
             values["pulses"] = float(math.ceil(len(times) / 2))
             values["registered"] = figures.total.delivered_wh + figures.total.received_wh
         if self.kind == "pulses":
-            values |= _pulses(measurement, source)
-        return Reading(
-            self.stimulus.key, self.stimulus.to_json(), values, self.uncertainty_percent, self.frames / rate
-        )  # fmt: skip
+            pulses = _pulses(measurement, source)
+            kh, sample_wh = figures.config.pulse_wh, 2 * figures.total.true_wh / self.frames
+            values["constant"] = 100 * float(kh / pulses.mean() - 1)
+            values["repeatability"] = 100 * float(pulses.std() / kh)
+            edges = len(measurement.trace.edges["output_10"][0])
+            values["registers"] = figures.total.delivered_wh / kh - edges / 2
+            # An edge is late by the filters' delay and up to a sample more, of up to twice the mean energy each.
+            late_wh = (DELAY + 1) * sample_wh
+            uncertainties["constant"] = math.hypot(self.uncertainty_percent, 100 * late_wh / kh / len(pulses))
+        return Reading(self.stimulus.key, self.stimulus.to_json(), values, uncertainties, self.frames / rate)
 
 
 def _true_wh(source: Source, frames: np.ndarray) -> np.ndarray:
@@ -186,20 +201,13 @@ def _true_wh(source: Source, frames: np.ndarray) -> np.ndarray:
     return np.concatenate(parts) / 3600
 
 
-def _pulses(measurement: Measurement, source: Source) -> dict[str, float]:
-    """Return what Output 10 shows."""
+def _pulses(measurement: Measurement, source: Source) -> np.ndarray:
+    """Return the true energy of each pulse of Output 10, from one rising edge to the next, in Wh."""
     figures = measurement.figures
     config = figures.config
     times, before = measurement.trace.edges["output_10"]
-    rising = times[int(before) :: 2]
-    frames = np.round(rising * config.sample_rate_hz).astype(np.int64) + figures.settle_frames - config.path_delay
-    pulses = np.diff(_true_wh(source, frames))
-    kh = float(config.pulse_wh)
-    return {
-        "constant": 100 * float(kh / pulses.mean() - 1),
-        "repeatability": 100 * float(pulses.std() / kh),
-        "registers": figures.total.delivered_wh / kh - len(times) / 2,
-    }
+    edges = np.round(times[int(before) :: 2] * config.sample_rate_hz).astype(np.int64)
+    return np.diff(_true_wh(source, figures.settle_frames + edges - config.path_delay))
 
 
 @dataclass(frozen=True)
@@ -234,18 +242,18 @@ class Check:
     def point(self, readings: dict[str, Reading]) -> Point:
         """Judge."""
         own = readings[self.key]
-        value, uncertainty = own.values[self.quantity], own.uncertainty_percent
+        value, uncertainty = own.values[self.quantity], own.uncertainties.get(self.quantity, 0.0)
         if self.reference is not None:
             other = readings[self.reference]
             value -= other.values[self.quantity]
-            uncertainty = math.hypot(uncertainty, other.uncertainty_percent)
+            uncertainty = math.hypot(uncertainty, other.uncertainties[self.quantity])
         return Point(
             test=self.test,
             label=self.label,
             quantity=self.quantity if self.reference is None else self.name,
             unit=UNITS[self.quantity],
             value=value,
-            uncertainty=uncertainty if UNITS[self.quantity] == "%" else 0.0,
+            uncertainty=uncertainty,
             low=self.low,
             high=self.high,
             error_percent=own.values.get("error"),
@@ -385,7 +393,7 @@ def _label(condition: Condition) -> str:
 
 def plan(
     config: MeterConfig,
-    parts: object | None,
+    parts: Parts,
     accuracy_class: str,
     *,
     quick: bool = False,
@@ -398,8 +406,8 @@ def plan(
     ----------
     config : MeterConfig
         The meter's, calibrated: see :func:`blondel.sim.calibrate.calibrate`.
-    parts : Parts or None
-        Its analog side; ``None``: an ideal converter.
+    parts : Parts
+        Its analog side.
     accuracy_class : str
         ``0.5S`` and ``0.2S`` of IEC 62053-22, ``0.5``, ``0.2`` and ``0.1`` of ANSI C12.20.
     quick : bool

@@ -59,8 +59,8 @@ class Condition:
     at_terminals: bool = False
 
     def reference(self) -> Condition:
-        """Return the same load at the reference condition."""
-        return Condition(amps=self.amps, limit=None, factor=self.factor)
+        """Return the same load at the reference condition; current past the CTs stays so, for these have an error."""
+        return Condition(amps=self.amps, limit=None, factor=self.factor, at_terminals=self.at_terminals)
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,9 @@ class Reading:
         The stimulus in figures: ``volts``, ``amps`` (of each element), ``factor``, ``hertz``, ``temperature_c``,
         ``waveform``, ….
     values : mapping of str to float
-        What was taken, by quantity: ``error_percent`` and, where the test asks for them, others.
-    uncertainty_percent : float
-        Expanded uncertainty (k = 2) of ``error_percent``, from the front end's noise and the number of samples.
+        What was taken, by quantity: ``error`` in % and, where the test asks for them, others.
+    uncertainties : mapping of str to float
+        Expanded uncertainty (k = 2) of those values that have one.
     seconds : float
         Time metered, without the settling, in s of the mains.
     """
@@ -52,7 +52,7 @@ class Reading:
     key: str
     stimulus: Mapping[str, object]
     values: Mapping[str, float]
-    uncertainty_percent: float
+    uncertainties: Mapping[str, float]
     seconds: float
 
 
@@ -68,9 +68,9 @@ class Point:
         What differs from the test's other points.
     quantity : str
         What ``value`` is: ``error``, ``change`` (of the error, from the reference condition), ``difference`` (of two
-        elements' errors), ``pulses``, ….
+        elements' errors), ``constant``, ``repeatability``, ``registers``, ``pulses``, ``registered``.
     unit : str
-        Of ``value``, ``uncertainty``, ``low`` and ``high``; ``%``, or empty for a count.
+        Of ``value``, ``uncertainty``, ``low`` and ``high``: ``%``, ``Wh`` or ``pulses``.
     value : float
         What is judged.
     uncertainty : float
