@@ -221,11 +221,18 @@ class TypeTest:
         """Return a test by its key."""
         return next(test for test in self.tests if test.key == key)
 
-    def curves(self) -> tuple[Curve, ...]:
-        """Return the error curves: what the load performance test read at 23 °C, nominal voltage and frequency."""
+    def curves(self, *keys: str) -> tuple[Curve, ...]:
+        """Return the error curves, one for each power factor.
+
+        Parameters
+        ----------
+        *keys : str
+            Tests whose points are joined. Default: ``load_performance``, ``power_factor`` and ``leading``, all at
+            23 °C, nominal voltage and frequency; ``wide_range`` goes further down, with limits of its own.
+        """
         curves: dict[str, list[Point]] = {}
         for test in self.tests:
-            if test.key == "load_performance":
+            if test.key in (keys or ("load_performance", "power_factor", "leading")):
                 for point in test.points:
                     curves.setdefault(str(point.stimulus["factor"]), []).append(point)
         return tuple(
