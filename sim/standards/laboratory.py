@@ -27,6 +27,7 @@ from blondel.sim.engine import Engine
 from blondel.sim.measure import CHUNK_FRAMES, ENGINES, Measurement, measure
 from blondel.sim.source.loads import power_factor
 from blondel.sim.source.source import Source
+from blondel.sim.standards.describe import label
 from blondel.sim.standards.limits import CLASSES, Condition, TestSpec, standard_of
 from blondel.sim.standards.results import Point, Reading, TestResult, TypeTest
 from blondel.sim.standards.stimulus import Stimulus
@@ -335,13 +336,13 @@ class _Planner:
             if elements > 1:
                 keys = [self._take(condition, limit, alone=element) for element in range(elements)]
                 for element, key in enumerate(keys):
-                    self._check(spec, f"{_label(condition)}, element {element + 1}", key, limit)
+                    self._check(spec, f"{label(condition)}, element {element + 1}", key, limit)
                 for element, key in enumerate(keys[1:], 2):
-                    label = f"{_label(condition)}, element {element} less element 1"
-                    self._check(spec, label, key, limit, reference=keys[0], name="difference")
+                    difference = f"{label(condition)}, element {element} less element 1"
+                    self._check(spec, difference, key, limit, reference=keys[0], name="difference")
             return
         key = self._take(condition, limit, kind=spec.kind)
-        label = _label(condition)
+        what = label(condition)
         if spec.kind == "no_load":
             self.checks.append(Check(spec.key, "pulses", key, 0.0, 1.0, "pulses"))
             self.checks.append(Check(spec.key, "registers", key, 0.0, 0.0, "registered"))
@@ -350,9 +351,9 @@ class _Planner:
             self.checks.append(Check(spec.key, "repeatability", key, 0.0, limit / 10, "repeatability"))
             self.checks.append(Check(spec.key, "registers", key, -1.0, 1.0, "registers"))
         elif spec.kind == "change":
-            self._check(spec, label, key, limit, reference=self._take(condition.reference(), limit))
+            self._check(spec, what, key, limit, reference=self._take(condition.reference(), limit))
         else:
-            self._check(spec, label, key, limit)
+            self._check(spec, what, key, limit)
 
     def _check(self, spec: TestSpec, label: str, key: str, limit: float | None, **more: str) -> None:
         self.checks.append(Check(spec.key, label, key, None if limit is None else -limit, limit, **more))
@@ -376,24 +377,6 @@ class _Planner:
         before, least = self.stimuli.get(stimulus, ("error", math.inf))
         self.stimuli[stimulus] = (kind if kind in ("pulses", "no_load") else before, min(least, target))
         return stimulus.key
-
-
-def _label(condition: Condition) -> str:
-    """Return what a condition is in a few words; the current as a part of the class amps."""
-    parts = [f"{condition.amps * 100:g} % of class amps", condition.factor]
-    if condition.waveform != "sine":
-        parts.append(condition.waveform)
-    if condition.volts != 1:
-        parts.append(f"{condition.volts * 100 - 100:+.0f} % voltage")
-    if condition.hertz != 1:
-        parts.append(f"{condition.hertz * 100 - 100:+.0f} % frequency")
-    if condition.temperature_c != Condition.temperature_c:
-        parts.append(f"{condition.temperature_c:g} °C")
-    if condition.lead_ft:
-        parts.append(f"{condition.lead_ft:g} ft")
-    if condition.at_terminals:
-        parts.append("at the CT terminals")
-    return ", ".join(parts)
 
 
 def plan(

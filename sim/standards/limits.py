@@ -131,8 +131,8 @@ _TENTH = {name: limit / 10 for name, limit in CLASSES.items()}
 _TWICE_LIGHT = {name: 4 * limit for name, limit in CLASSES.items()}
 
 _IEC_TABLE = (
-    "stated from memory, to be checked. Seen: the table of contents of the 2021 edition "
-    "(https://secure.madcad.com/library/331872/toc), which has this clause"
+    "the clause is in the table of contents of BS EN IEC 62053-22:2021 (seen: "
+    "https://secure.madcad.com/library/331872/toc), its text was not seen"
 )
 
 
@@ -305,8 +305,8 @@ _DATA_SHEET = (
 )
 
 _C12_MEMORY = _memory(
-    "ANSI C12.20-2010 and -2015, tables of load performance, power factor, voltage and frequency; stated from memory, "
-    "to be checked, class 0.1 as half of class 0.2"
+    "ANSI C12.20-2010 and -2015, tables of load performance, power factor, voltage and frequency, whose text was not "
+    "seen; class 0.1 as half of class 0.2"
 )
 
 
@@ -491,7 +491,7 @@ ANSI = Standard(
             "difference.",
             _memory(
                 "ANSI C12.20: 0.005, 0.01, 0.03 %/K of classes 0.1, 0.2, 0.5 at power factor 1, 0.01, 0.02, 0.05 %/K "
-                "at 0.5 lagging; stated from memory, to be checked"
+                "at 0.5 lagging; its text was not seen"
             ),
             "change",
             _temperatures(TEST_AMPS, _ansi(0.005, 0.01, 0.03), _ansi(0.01, 0.02, 0.05)),
@@ -499,7 +499,7 @@ ANSI = Standard(
         ),
         _no_load(
             _memory(
-                "ANSI C12.20: no more than one pulse; stated from memory, to be checked. Registers: the project's own"
+                "ANSI C12.20: no more than one pulse; its text was not seen. Registers: the project's own"
             )
         ),
         TestSpec(

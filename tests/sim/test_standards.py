@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from blondel.sim.golden.meter import GoldenMeter
 from blondel.sim.measure import ENGINES
 from blondel.sim.standards import laboratory, limits
 from blondel.sim.standards.budget import CONTRIBUTIONS, LOADS, Budget, budget
+from blondel.sim.standards.describe import describe
 from blondel.sim.standards.laboratory import Task, cycles_of, frames_for, plan, run
 from blondel.sim.standards.population import POINTS, Member, Population, population, wilson
 from blondel.sim.standards.results import Point, Provenance, TestResult, TypeTest
@@ -316,3 +318,8 @@ def test_budget_adds_up_to_the_error():
     assert Budget.from_json(json.loads(json.dumps(result.to_json()))) == result
     with pytest.raises(ValueError, match=r"^count is 0; allowed: 1 or more$"):
         budget(SINGLE, 0)
+
+
+def test_the_page_has_the_tables_of_the_data():
+    page = (Path(__file__).parents[2] / "docs" / "standards.md").read_text(encoding="utf-8")
+    assert describe() in page, "python -m blondel.sim.standards.describe prints what docs/standards.md has to have"
