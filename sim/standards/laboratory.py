@@ -11,6 +11,7 @@ fields. So a plan runs in a loop, in processes, or on a cluster, with the same r
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
@@ -429,7 +430,9 @@ def plan(
             least = NO_LOAD_SECONDS_QUICK if quick else no_load_seconds(config)
             most = max(most, least)
         frames, uncertainty = frames_for(stimulus, noise, config.true_sample_rate_hz, target, (least, most))
-        tasks.append(Task(config, parts, stimulus, seed, frames, uncertainty, kind, ENGINES[engine]))
+        # Every reading has noise of its own, whatever else the plan has.
+        own_seed = seed << 32 | zlib.crc32(stimulus.key.encode())
+        tasks.append(Task(config, parts, stimulus, own_seed, frames, uncertainty, kind, ENGINES[engine]))
     header = TypeTest(
         model=config.model or "custom",
         line_hz=config.line.hertz,
