@@ -25,7 +25,7 @@ from blondel.sim.afe.converter import DELAY
 from blondel.sim.afe.current_transformer import CurrentTransformer
 from blondel.sim.afe.front_end import FrontEnd, Parts
 from blondel.sim.engine import Engine
-from blondel.sim.measure import CHUNK_FRAMES, ENGINES, Measurement, measure
+from blondel.sim.measure import CHUNK_FRAMES, ENGINES, Measurement, make_engines, measure
 from blondel.sim.source.loads import power_factor
 from blondel.sim.source.source import Source
 from blondel.sim.standards.describe import label
@@ -33,7 +33,7 @@ from blondel.sim.standards.limits import CLASSES, Condition, TestSpec, standard_
 from blondel.sim.standards.results import Point, Reading, TestResult, TypeTest
 from blondel.sim.standards.stimulus import Stimulus
 
-__all__ = ["Check", "Plan", "Task", "cycles_of", "frames_for", "no_load_seconds", "noise_of", "plan", "run"]
+__all__ = ["Check", "Plan", "Task", "cycles_of", "frames_for", "no_load_seconds", "noise_of", "plan", "run", "warm_up"]
 
 #: Cycles of the mains of which a reading has a whole number: four of burst fire, three at 60 Hz and 8 kS/s.
 CYCLES = 12
@@ -314,6 +314,19 @@ def run(tasks: Iterable[Callable[[], Result]], progress: Callable[[int], object]
         if progress is not None:
             progress(1)
     return results
+
+
+def warm_up(config: MeterConfig, parts: Parts, engine: str) -> None:
+    """Compile or load what tasks will need, so that processes find it and do not each make it.
+
+    Parameters
+    ----------
+    config, parts, engine
+        As :func:`plan`'s.
+    """
+    make_engines(config, engine)
+    nothing = np.zeros((1, config.elements))
+    FrontEnd(config, parts).codes(0, nothing, nothing)
 
 
 class _Planner:
