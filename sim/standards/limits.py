@@ -252,11 +252,17 @@ _DATA_SHEET = (
     ),
     TestSpec(
         "leading",
-        "0.866 leading",
-        "Error at the data sheet's leading power factor.",
+        "Leading power factor",
+        "Error at the data sheet's 0.866 leading, and at the IEC's 0.8.",
         _own("data sheet: power factor 0.5 lagging to 0.866 leading; limits: 1.2 times the class"),
         "error",
-        _points((0.1, 1.0), {name: 1.2 * limit for name, limit in CLASSES.items()}, factor="0.866lead"),
+        tuple(
+            condition
+            for factor in ("0.866lead", "0.8lead")
+            for condition in _points(
+                (0.1, 1.0), {name: 1.2 * limit for name, limit in CLASSES.items()}, factor=factor
+            )
+        ),
     ),
     TestSpec(
         "wide_range",

@@ -230,14 +230,14 @@ class TypeTest:
             Tests whose points are joined. Default: ``load_performance``, ``power_factor`` and ``leading``, all at
             23 °C, nominal voltage and frequency; ``wide_range`` goes further down, with limits of its own.
         """
-        curves: dict[str, list[Point]] = {}
+        curves: dict[str, dict[float, Point]] = {}
         for test in self.tests:
             if test.key in (keys or ("load_performance", "power_factor", "leading")):
                 for point in test.points:
-                    curves.setdefault(str(point.stimulus["factor"]), []).append(point)
+                    # Tests that have a point in common took it from one reading.
+                    curves.setdefault(str(point.stimulus["factor"]), {}).setdefault(max(point.stimulus["amps"]), point)
         return tuple(
-            Curve(factor, tuple(sorted(points, key=lambda point: max(point.stimulus["amps"]))))
-            for factor, points in curves.items()
+            Curve(factor, tuple(points[amps] for amps in sorted(points))) for factor, points in curves.items()
         )
 
     def to_json(self) -> dict[str, object]:

@@ -43,10 +43,12 @@ def _sine(harmonics: Harmonics | None = None) -> Callable[[float, str, float, fl
 
 _R46 = Provenance(
     "memory",
-    "OIML R 46-1/-2:2012, table of the harmonic test; the same shapes are named in ANSI C12.20-2015. Neither table was "
-    "seen",
+    "OIML R 46-1/-2:2012, table of the harmonic test; ANSI C12.20-2015 has waveforms of the same "
+    "names; neither table was seen",
 )
-_C12 = Provenance("own", "ANSI C12.20-2015 names this waveform; its definition was not seen, this one is the project's")
+_C12 = Provenance(
+    "own", "ANSI C12.20-2015 has a waveform of this name, from memory; its definition was not seen, this is the project's"
+)
 _IEC = Provenance("memory", "IEC 62053-22:2003, clause 8.2 and annex A (IEC 62053-21 for odd and even harmonics)")
 
 #: Waveforms by name.
@@ -68,14 +70,16 @@ WAVEFORMS: dict[str, Waveform] = {
     ),
     "quadriform": Waveform(
         "Quadriform",
-        "Odd harmonics to the 13th that square the current's shoulders; the voltage is flattened.",
+        "Odd harmonics to the 13th that square the current's shoulders, and opposite ones in the voltage: their energy "
+        "flows back.",
         _R46,
         _sine({3: (0.30, 0), 5: (0.18, 0), 7: (0.14, 0), 11: (0.09, 0), 13: (0.05, 0)}),
         {3: (0.038, 180), 5: (0.024, 180), 7: (0.017, 180), 11: (0.010, 180), 13: (0.008, 180)},
     ),
     "peaked": Waveform(
         "Peaked",
-        "Odd harmonics to the 13th that make the current a peak in the middle of the half cycle.",
+        "Odd harmonics to the 13th that make the current a peak in the middle of the half cycle, and opposite ones in "
+        "the voltage, which they flatten.",
         _R46,
         _sine({3: (0.30, 180), 5: (0.18, 0), 7: (0.14, 180), 11: (0.09, 180), 13: (0.05, 0)}),
         {3: (0.038, 0), 5: (0.024, 180), 7: (0.017, 0), 11: (0.010, 0), 13: (0.008, 180)},

@@ -220,9 +220,9 @@ def test_a_change_is_judged_against_the_same_load_at_the_reference_condition():
     content = json.loads(json.dumps(sound.to_json()))
     assert json.loads(json.dumps(TypeTest.from_json(content).to_json())) == content
     curves = {curve.factor: curve for curve in sound.curves()}
-    assert set(curves) == {"1", "0.5lag", "0.866lead"}
+    assert set(curves) == {"1", "0.5lag", "0.866lead", "0.8lead"}
     amps = [max(each.stimulus["amps"]) for each in curves["1"].points]
-    assert amps == sorted(amps)
+    assert amps == sorted(set(amps))
     assert amps[-1] == SINGLE.class_amps
 
 
