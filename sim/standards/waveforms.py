@@ -47,7 +47,7 @@ _R46 = Provenance(
     "names; neither table was seen",
 )
 _C12 = Provenance(
-    "own", "ANSI C12.20-2015 has a waveform of this name, from memory; its definition was not seen, this is the project's"
+    "own", "ANSI C12.20-2015 has a waveform of this name, from memory; its definition was not seen, this one is ours"
 )
 _IEC = Provenance("memory", "IEC 62053-22:2003, clause 8.2 and annex A (IEC 62053-21 for odd and even harmonics)")
 
