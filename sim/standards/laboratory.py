@@ -43,7 +43,7 @@ PART_OF_LIMIT, PART_OF_LIMIT_QUICK = 0.1, 0.3
 SECONDS, SECONDS_QUICK = (2.0, 1000.0), (1.0, 4.0)
 #: Pulses of Output 10 that are timed, in the whole plan and in the short one.
 PULSES, PULSES_QUICK = 30, 3
-#: Pulses per kWh of the no-load test are those of the test output; the short plan's test has this many seconds.
+#: Length of the short plan's no-load test, in s; the whole plan's is :func:`no_load_seconds`.
 NO_LOAD_SECONDS_QUICK = 10.0
 #: Windows in which the offset tracking of a calibrated meter, an eighth of the way in each, has followed a step of DC.
 DC_WINDOWS = 48

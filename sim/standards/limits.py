@@ -125,10 +125,10 @@ def _ansi(c01: float, c02: float, c05: float) -> dict[str, float]:
 
 #: The classes, and each one's own number as a limit.
 CLASSES: dict[str, float] = {"0.1": 0.1, "0.2": 0.2, "0.5": 0.5, "0.2S": 0.2, "0.5S": 0.5}
-#: The claim of done: 0.1 %, whatever the class.
+#: What is claimed beyond the class.
 _CLAIM = dict.fromkeys(CLASSES, 0.1)
 _TENTH = {name: limit / 10 for name, limit in CLASSES.items()}
-_TWICE_LIGHT = {name: 4 * limit for name, limit in CLASSES.items()}
+_STARTING = {name: 4 * limit for name, limit in CLASSES.items()}
 
 _IEC_TABLE = (
     "the clause is in the table of contents of BS EN IEC 62053-22:2021 (seen: "
@@ -149,7 +149,7 @@ def _points(amps: tuple[float, ...], limit: Mapping[str, float] | None, **change
 
 
 def _waveform_test(
-    key: str, title: str, text: str, provenance: Provenance, amps: float, limit, *names: str
+    key: str, title: str, text: str, provenance: Provenance, amps: float, limit: Mapping[str, float], *names: str
 ) -> TestSpec:
     return TestSpec(
         key,
@@ -301,7 +301,7 @@ _DATA_SHEET = (
         "Pulse output",
         "Each pulse of Output 10, from its edge and the one before: the mean of their true energy against Kh "
         "(constant), the standard deviation of a pulse (repeatability), and the registers' energy against the pulses "
-        "(in pulses).",
+        "(in pulses). The delay of filters and core, some frames, is taken off.",
         _own(
             "limits: the class for the constant, a tenth of it for the standard deviation, one pulse for the registers"
         ),
@@ -419,7 +419,7 @@ IEC = Standard(
             "Error at 0.1 % of the rated current (IEC) and at the data sheet's 0.05 %.",
             _own(f"limits: four times the class. IEC 62053-22:2020, 7.7, asks that the meter registers; {_IEC_TABLE}"),
             "error",
-            _points((5e-4, 1e-3), _TWICE_LIGHT),
+            _points((5e-4, 1e-3), _STARTING),
             quick=(0,),
         ),
         TestSpec(
@@ -517,7 +517,7 @@ ANSI = Standard(
                 "that the meter registers"
             ),
             "error",
-            _points((5e-4,), _TWICE_LIGHT),
+            _points((5e-4,), _STARTING),
         ),
         TestSpec(
             "elements",
