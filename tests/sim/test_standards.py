@@ -15,6 +15,7 @@ from blondel.hdl.config import MeterConfig
 from blondel.hdl.model_number import ModelNumber
 from blondel.sim.afe.front_end import FrontEnd, Parts
 from blondel.sim.calibrate import calibrate
+from blondel.sim.engine import Events
 from blondel.sim.golden.meter import GoldenMeter
 from blondel.sim.measure import ENGINES
 from blondel.sim.standards import laboratory, limits
@@ -224,6 +225,37 @@ def test_a_change_is_judged_against_the_same_load_at_the_reference_condition():
     amps = [max(each.stimulus["amps"]) for each in curves["1"].points]
     assert amps == sorted(set(amps))
     assert amps[-1] == SINGLE.class_amps
+
+
+class LosesAPulse(GoldenMeter):
+    """The tenth pulse of Output 10 does not come."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self._edges = 0
+
+    def next(self, frames, ok=None):
+        events = super().next(frames, ok)
+        own = np.flatnonzero(events.output == 0)
+        lost = [each for n, each in enumerate(own, self._edges) if n // 2 == 10]
+        self._edges += len(own)
+        return Events(*(np.delete(each, lost) for each in (events.frame, events.output, events.level)))
+
+
+def test_each_pulse_has_its_energy_from_edge_to_edge():
+    """With the delays taken off a pulse is exact to a sample, which has 0.004 % of it in the mean."""
+    parts = Parts.nominal(SINGLE)
+    one = replace(task(calibrate(SINGLE, parts), parts, stimulus(part=1.0), 61.0), kind="pulses")
+    reading = one()
+    assert reading.values["repeatability"] < 4e-3
+    uncertainty = reading.uncertainties["constant"]
+    assert reading.values["constant"] == pytest.approx(reading.values["error"], abs=uncertainty)
+    assert abs(reading.values["registers"]) <= 0.5
+    lost = replace(one, engine=LosesAPulse)()
+    assert lost.values["error"] == reading.values["error"]
+    assert lost.values["registers"] == pytest.approx(reading.values["registers"] + 1)
+    assert lost.values["repeatability"] > 10
+    assert lost.values["constant"] < -4
 
 
 # ---- plans -----------------------------------------------------------------------------------------
