@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blondel.host.words import count
-from blondel.sim.standards.budget import Budget
+from blondel.sim.standards.budget import Budget, BudgetPlan
 from blondel.sim.standards.laboratory import Plan
 from blondel.sim.standards.limits import standard_of
-from blondel.sim.standards.population import Population
+from blondel.sim.standards.population import Population, PopulationPlan
 from blondel.sim.standards.results import Point, TestResult, TypeTest
 
 __all__ = [
-    "Accuracy", "AccuracyError", "columns", "limits", "conclusion", "list_tests", "load_names", "only", "report", "shown", "spread", "to_csv", "verdict",
-]  # fmt: skip
+    "Accuracy",
+    "AccuracyError",
+    "columns",
+    "conclusion",
+    "judge",
+    "limits",
+    "list_tests",
+    "load_names",
+    "only",
+    "report",
+    "shown",
+    "spread",
+    "to_csv",
+    "verdict",
+]
 
 #: A figure that rounds to nothing is said to be less than this, in %.
 SMALLEST = 1e-4
@@ -108,6 +122,12 @@ def only(plan: Plan, names: Collection[str]) -> Plan:
         tasks=tuple(task for task in plan.tasks if task.stimulus.key in keys),
         checks=checks,
     )
+
+
+def judge(plans: Mapping[str, Plan | PopulationPlan | BudgetPlan], results: Iterable[object]) -> dict[str, object]:
+    """Return what each plan makes of its tasks' results; ``results`` are those of all, one plan's after the other's."""
+    rest = iter(results)
+    return {name: each.judge(list(itertools.islice(rest, len(each.tasks)))) for name, each in plans.items()}
 
 
 # ---- figures as they are written -------------------------------------------------------------------
@@ -228,7 +248,8 @@ def list_tests(accuracy_class: str) -> str:
     standard = standard_of(accuracy_class)
     lines = [f"{standard.name} class {accuracy_class}"]
     for test in standard.tests:
-        lines += ["", f"{test.key}: {test.title}", f"  {test.text}", f"  [{test.provenance.kind}] {test.provenance.text}"]
+        source = test.provenance
+        lines += ["", f"{test.key}: {test.title}", f"  {test.text}", f"  [{source.kind}] {source.text}"]
     return "\n".join(lines) + "\n"
 
 
@@ -251,7 +272,8 @@ def to_csv(found: Accuracy) -> str:
         for point in test.points:
             stimulus = dict(point.stimulus) | {"amps": "+".join(f"{amps:g}" for amps in point.stimulus["amps"])}
             passed = point.passed if point.is_judged else None
-            writer.writerow([getattr(point, name) for name in _POINT] + [passed] + [stimulus[name] for name in _STIMULUS])
+            own = [getattr(point, name) for name in _POINT]
+            writer.writerow([*own, passed, *(stimulus[name] for name in _STIMULUS)])
     return text.getvalue()
 
 

@@ -6,10 +6,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from blondel.host.accuracy import (
-    Accuracy, columns, conclusion, limits, load_names, shown, spread, verdict,
+    Accuracy,
+    columns,
+    conclusion,
+    limits,
+    load_names,
+    shown,
+    spread,
+    verdict,
 )  # fmt: skip
 from blondel.host.accuracy_pictures import (
-    at_reference, budget_picture, curves_picture, population_picture, waveforms, waveforms_picture,
+    at_reference,
+    budget_picture,
+    curves_picture,
+    population_picture,
+    waveforms,
+    waveforms_picture,
 )  # fmt: skip
 from blondel.host.words import count
 from blondel.sim.standards.limits import CLASSES
@@ -122,7 +134,10 @@ def page(found: Accuracy) -> str:
         judged=[each for each in test.tests if each.passed is not None],
         # The same reading may be judged in several tests.
         metered_s=sum({str(point.stimulus): point.seconds for point in points}.values()),
-        most=max((_part(each) for each in test.tests), default=0.0),
+        # Of errors: a count within one pulse says little.
+        nearest=max(
+            (each for each in test.tests if each.worst and each.worst.unit == "%"), key=_part, default=None
+        ),
         conclusion=conclusion(test),
         pictures={name: Markup(svg) for name, svg in pictures.items() if svg},
         curves_text=_curves_text(found),

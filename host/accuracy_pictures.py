@@ -19,7 +19,7 @@ from blondel.sim.standards.budget import Budget
 from blondel.sim.standards.limits import CLASSES
 from blondel.sim.standards.population import Population
 from blondel.sim.standards.results import Point, TypeTest
-from blondel.sim.standards.stimulus import REFERENCE_C, Stimulus
+from blondel.sim.standards.stimulus import Stimulus
 from blondel.sim.standards.waveforms import WAVEFORMS
 
 __all__ = ["budget_picture", "curves_picture", "population_picture", "waveforms_picture"]
@@ -28,8 +28,8 @@ _INK, _MUTED, _RULE, _MASK, _LIMIT = "#1b1f24", "#59636e", "#e4e8ec", "#eef2f6",
 _VOLTS, _AMPS = "#1f5a96", "#b4500f"
 #: Power factors: colours that people who cannot tell red from green tell apart, and marks for who sees no colours.
 _FACTORS = (("#1f5a96", "o"), ("#b4500f", "s"), ("#1d7a5a", "^"), ("#6b3fa0", "D"), ("#7a6a00", "v"))
-#: Tests whose limits are drawn as masks; the other tests' are at single loads.
-_MASKS = ("load_performance", "power_factor")
+#: Tests whose limits are drawn as masks, and the one of the project's own claim; the other tests' are at single loads.
+_MASKS, _CLAIM = ("load_performance", "power_factor"), "wide_range"
 _WIDTH = 10.0
 _RC = {
     # Text stays text: it can be searched and copied, and has the page's own typeface.
@@ -116,22 +116,31 @@ def curves_picture(test: TypeTest) -> str | None:
 
     def draw(figure: Figure) -> None:
         within, large = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1))
-        styles = dict(zip(sorted(curves, key=lambda factor: (factor != "1", factor)), itertools.cycle(_FACTORS)))  # noqa: B905
-        for number, (factor, mask) in enumerate(sorted(masks.items())):
-            amps, limits = _steps(mask)
-            colour = styles[factor][0]
-            if number == 0:
+        styles = dict(zip(_by_factor(curves | masks), itertools.cycle(_FACTORS), strict=False))
+        for factor in _by_factor(masks):
+            amps, limits = _steps(masks[factor])
+            unity = factor == "1"
+            if unity:
                 within.fill_between(amps, limits, [-each for each in limits], color=_MASK, linewidth=0)
             for sign in (1, -1):
                 within.plot(
-                    amps, [sign * each for each in limits], color=colour, linewidth=1.0,
-                    linestyle="-" if number == 0 else (0, (4, 2.5)),
-                    label=f"limit, power factor {factor}" if sign > 0 else None,
+                    amps, [sign * each for each in limits], color=styles[factor][0], linewidth=1.0,
+                    linestyle="-" if unity else (0, (4, 2.5)),
+                )  # fmt: skip
+        for each in test.tests:
+            if each.key == _CLAIM:
+                amps = [point.stimulus["amps"][0] for point in each.points]
+                claim = each.points[0].high
+                for sign in (1, -1):
+                    within.plot([min(amps), max(amps)], [sign * claim] * 2, color=_INK, linewidth=1.1, linestyle=":")
+                within.annotate(
+                    f"± {claim:g} %, the project's own claim", (min(amps), claim), xytext=(0, 3),
+                    textcoords="offset points", fontsize=9,
                 )  # fmt: skip
         for axes in (within, large):
             axes.axhline(0, color=_MUTED, linewidth=0.7)
-            for factor, (colour, mark) in styles.items():
-                points = curves[factor]
+            for factor in _by_factor(curves):
+                points, (colour, mark) = curves[factor], styles[factor]
                 axes.errorbar(
                     [point.stimulus["amps"][0] for point in points], [point.value for point in points],
                     [point.uncertainty for point in points], color=colour, marker=mark, markersize=4.5, linewidth=1.3,
@@ -152,12 +161,18 @@ def curves_picture(test: TypeTest) -> str | None:
         large.xaxis.set_major_formatter(FuncFormatter(_amps))
         large.xaxis.set_minor_formatter(NullFormatter())
         large.set_xlabel("current of each element, rms")
-        within.legend(
-            loc="lower left", bbox_to_anchor=(0.2, 1.0), ncols=5, frameon=False, fontsize=9, handlelength=2.0,
-            columnspacing=1.4, borderaxespad=0.1,
+        legend = within.legend(
+            loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(curves), frameon=False, fontsize=9.5,
+            handlelength=2.0, columnspacing=1.6, borderaxespad=0.1,
         )  # fmt: skip
+        legend.set_in_layout(False)
 
     return _drawn("curves", 5.6, draw)
+
+
+def _by_factor(names: Iterable[str]) -> list[str]:
+    """Return power factors, 1 first."""
+    return sorted(names, key=lambda factor: (factor != "1", factor))
 
 
 def _decades(curves: dict[str, list[Point]]) -> float:

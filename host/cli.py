@@ -15,6 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, TypeVar
 
@@ -27,7 +28,9 @@ from blondel.host.words import count, quantity
 
 if TYPE_CHECKING:
     from blondel.boards.board import Board
+    from blondel.host.accuracy import Accuracy
     from blondel.host.calibration import Calibration
+    from blondel.host.cluster import Run
     from blondel.sim.bench import Reading
     from blondel.sim.measure import Measurement
     from blondel.sim.source.source import Source
@@ -50,6 +53,10 @@ FAR_OUTSIDE = 0.2
 
 class InputError(Exception):
     """What the user asks for cannot be done; the message is one line."""
+
+
+class _Failure(Exception):
+    """What was asked for was tried, and cannot be done; the message is one line."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -150,6 +157,10 @@ def _names(text: str) -> list[str]:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=_argument(ModelNumber.parse), help="for example MDNCT-2SC")
+    _add_line(parser)
+
+
+def _add_line(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--line", type=int, choices=sorted(LINES, reverse=True), default=60,
         help="60 (108–132 V) or 50 Hz (216–264 V); default 60",
@@ -174,7 +185,7 @@ def _add_measurement(parser: argparse.ArgumentParser) -> None:
         "--settle", metavar="S", type=_bounded(0, SECONDS_MAX, " s"),
         help="seconds metered before the figures start; default: what the offset tracking needs",
     )  # fmt: skip
-    parser.add_argument("--seed", metavar="N", type=_whole(0, 2**63), default=1, help="of all randomness; default 1")
+    _add_seed(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--plot", metavar="FILE.png", type=Path, help="draw waveforms, power, energy and pulse edges")
     parser.add_argument(
@@ -190,6 +201,10 @@ def _add_measurement(parser: argparse.ArgumentParser) -> None:
         "--vcd-window", metavar="START,SECONDS", type=_argument(_window),
         help=f"what --vcd records, from the figures' start on; default 0,{VCD_SECONDS:g}",
     )  # fmt: skip
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", metavar="N", type=_whole(0, 2**63), default=1, help="of all randomness; default 1")
 
 
 @_argument
@@ -251,7 +266,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="blondel", allow_abbrev=False,
         description="An open electricity meter core: data sheets, simulated and replayed metering, Verilog, "
         "bitstreams.",
-        epilog="exit status: 0 done, 1 the engines differ or cannot run or a build failed, 2 bad input, 130 stopped",
+        epilog="exit status: 0 done, 1 the engines differ or cannot run, a build or a type test failed, 2 bad input, "
+        "130 stopped",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"blondel {importlib.metadata.version('blondel')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -344,6 +360,49 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_samples(command)
     command.add_argument("--json", action="store_true", help="print what was found as JSON")
+
+    command = add(
+        "accuracy", _accuracy, "put a model through the type tests of its accuracy class, simulated, and report",
+        epilog="A .json has all results: --from makes a report of it again.",
+    )  # fmt: skip
+    command.add_argument(
+        "model", metavar="MODEL", nargs="?", type=_argument(ModelNumber.parse), help="for example MDNCT-2SC"
+    )
+    _add_line(command)
+    command.add_argument(
+        "--class", metavar="C", dest="accuracy_class", choices=("0.1", "0.2", "0.5", "0.2S", "0.5S"), default="0.5",
+        help="0.1, 0.2, 0.5 of ANSI C12.20, 0.2S, 0.5S of IEC 62053-22; default 0.5",
+    )  # fmt: skip
+    command.add_argument("--list", action="store_true", help="list the class's tests and where they come from, no more")
+    command.add_argument(
+        "--tests", metavar="T[,T]", type=_names, help="some of the tests alone; none: only --population, --budget"
+    )
+    command.add_argument("--quick", action="store_true", help="fewer points and less certain ones: seconds")
+    command.add_argument(
+        "--meter", metavar="N", type=_whole(0, 10**9),
+        help="which of the meters that --seed draws; default: nominal parts",
+    )  # fmt: skip
+    _add_calibration(command)
+    _add_seed(command)
+    command.add_argument(
+        "--engine", choices=("golden", "rtl"), default="golden",
+        help="of the type test: the golden model (default), or the generated design",
+    )  # fmt: skip
+    command.add_argument(
+        "--population", metavar="N", type=_whole(1, 10**6), help="draw so many meters, too, and tell their yield"
+    )
+    command.add_argument("--budget", action="store_true", help="tell what each part adds to the error, too")
+    command.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, action="append", default=[],
+        help="report (.html), all results (.json), or points (.csv); may be given again",
+    )  # fmt: skip
+    command.add_argument("--json", action="store_true", help="print all results as JSON")
+    command.add_argument("--from", metavar="FILE.json", dest="results", type=Path, help="results to report again")
+    command.add_argument(
+        "--workers", metavar="N", type=_whole(1, 1024),
+        help="processes; default: one for a type test alone, else as many as there are cores",
+    )  # fmt: skip
+    command.add_argument("--cluster", metavar="tcp://HOST:PORT", help="a Dask scheduler whose workers do the work")
 
     command = add("verilog", _verilog, "write a model's core as Verilog, with its ports described")
     _add_model(command)
@@ -491,6 +550,126 @@ def _simulated(args: argparse.Namespace) -> Callable[[MeterConfig], list[Reading
         )
 
     return take
+
+
+def _accuracy(args: argparse.Namespace) -> int:
+    from blondel.host.accuracy import Accuracy, AccuracyError, list_tests, report
+    from blondel.host.cluster import ClusterError, ClusterUnfit
+    from blondel.sim.rtl.engine import CompileError
+
+    if args.list:
+        print(list_tests(args.accuracy_class), end="")
+        return OK
+    for path in args.output:
+        if path.suffix.lower() not in _ACCURACY_FILES:
+            raise InputError(f"cannot write {path}: its name must end with {', '.join(_ACCURACY_FILES)}")
+        check_writable(path)
+    if args.results is not None:
+        for name in ("model", "tests", "quick", "meter", "calibration", "population", "budget", "workers", "cluster"):
+            if getattr(args, name) not in (None, False):
+                raise InputError(f"--from brings its results: leave out {'MODEL' if name == 'model' else f'--{name}'}")
+        try:
+            found = Accuracy.read(args.results)
+        except AccuracyError as error:
+            raise InputError(f"--from {args.results}: {error}") from None
+    elif args.model is None:
+        raise InputError("which model? One of 'blondel models', or --from FILE.json")
+    else:
+        try:
+            found = _put_to_test(args)
+        except ClusterUnfit as error:
+            raise InputError(f"--cluster: {error}") from None
+        except (ClusterError, CompileError, _Failure) as error:
+            _say("error", str(error))
+            return FAILED
+    for path in args.output:
+        text = _ACCURACY_FILES[path.suffix.lower()](found)
+        write_whole(path, lambda file, text=text: file.write(text.encode()))
+    print(_results_json(found) if args.json else report(found), end="", flush=True)
+    if found.test.failed:
+        _say("error", f"{found.test.model} failed: {', '.join(found.test.failed)}")
+        return FAILED
+    return OK
+
+
+def _report_page(found: Accuracy) -> str:
+    from blondel.host.accuracy_page import page
+
+    return page(found)
+
+
+def _results_json(found: Accuracy) -> str:
+    return json.dumps(found.to_json(), indent=2) + "\n"
+
+
+def _points_csv(found: Accuracy) -> str:
+    from blondel.host.accuracy import to_csv
+
+    return to_csv(found)
+
+
+#: What writes an accuracy's files, by the ends of their names.
+_ACCURACY_FILES = {".html": _report_page, ".json": _results_json, ".csv": _points_csv}
+
+
+def _put_to_test(args: argparse.Namespace) -> Accuracy:
+    """Calibrate a meter, put it through its tests, and draw others where that is asked for."""
+    from blondel.host.accuracy import Accuracy, judge, only
+    from blondel.host.cluster import version
+    from blondel.sim.afe.parts import Parts
+    from blondel.sim.calibrate import BenchError, calibrate
+    from blondel.sim.standards.budget import budget
+    from blondel.sim.standards.laboratory import plan, warm_up
+    from blondel.sim.standards.population import population
+
+    config = MeterConfig.for_model(args.model, args.line)
+    if args.meter is None:
+        meter, parts = "nominal parts", Parts.nominal(config)
+    else:
+        meter, parts = f"meter {args.meter} of seed {args.seed}", Parts.draw(config, args.seed, args.meter)
+    calibrated, calibration = _calibrated(args, config), f"{args.calibration}"
+    with _status("calibrating …"):
+        if args.calibration is None:
+            try:
+                # Its noise is not that of the tests.
+                calibrated = calibrate(config, parts, seed=~args.seed)
+            except BenchError as error:
+                raise _Failure(f"{meter}: {error}") from None
+            calibration = "on the simulated bench, 23 °C"
+        # Whatever compiles does so here, and not in every process.
+        warm_up(calibrated, parts, args.engine)
+    test = plan(calibrated, parts, args.accuracy_class, quick=args.quick, seed=args.seed, engine=args.engine)
+    if args.tests is not None:
+        try:
+            test = only(test, [] if args.tests == ["none"] else args.tests)
+        except ValueError as error:
+            raise InputError(f"--tests: {error}") from None
+    plans = {"test": test}
+    if args.population is not None:
+        plans["population"] = population(config, args.population, seed=args.seed)
+    if args.budget:
+        plans["budget"] = budget(config, seed=args.seed)
+    tasks = [task for each in plans.values() for task in each.tasks]
+    with _runner(args, len(plans) > 1) as run, _progress("measuring", len(tasks), "measurement") as progress:
+        results = run(tasks, progress)
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    return Accuracy(version(), date, meter, calibration, **judge(plans, results))
+
+
+def _runner(args: argparse.Namespace, much: bool) -> contextlib.AbstractContextManager[Run]:
+    """Return what runs tasks where they are to run.
+
+    A type test alone is done before processes have started.
+    """
+    from blondel.host.cluster import cores, on_cluster, on_this_machine
+    from blondel.sim.standards.laboratory import run
+
+    if args.cluster is not None:
+        if args.workers is not None:
+            raise InputError("--cluster has its own workers: leave out --workers")
+        return on_cluster(args.cluster)
+    workers = args.workers or (cores() if much else 1)
+    return contextlib.nullcontext(run) if workers == 1 else on_this_machine(workers)
 
 
 def _verilog(args: argparse.Namespace) -> int:
@@ -765,7 +944,7 @@ def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, sett
     def run(vcd: BinaryIO | None = None) -> Measurement:
         if vcd is not None:
             engines["rtl"].record(vcd, *window, args.clock)
-        with _progress(settle_frames + frames) as progress:
+        with _progress("metering", settle_frames + frames, "frame") as progress:
             return measure(
                 config, source, engines, settle_frames=settle_frames, frames=frames, seed=args.seed,
                 trace=args.plot is not None, progress=progress,
@@ -848,12 +1027,12 @@ def _steps() -> Iterator[Callable[[str], None]]:
 
 
 @contextlib.contextmanager
-def _progress(frames: int) -> Iterator[Callable[[int], object]]:
-    """Show on a terminal how far long work is."""
+def _progress(work: str, total: int, unit: str) -> Iterator[Callable[[int], object]]:
+    """Show on a terminal how far long work is, and how long it will yet take."""
     from tqdm import tqdm
 
     # disable=None: not where standard error is no terminal.
-    bar = tqdm(total=frames, desc="metering", unit=" frames", unit_scale=True, delay=1, disable=None, leave=False)
+    bar = tqdm(total=total, desc=work, unit=f" {unit}s", unit_scale=True, delay=1, disable=None, leave=False)
     with bar:
         yield bar.update
 

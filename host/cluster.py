@@ -1,7 +1,7 @@
 """Runs many measurements at once: in processes of this machine, or on a Dask cluster that is there already.
 
-What is run are tasks: picklable callables without arguments, whose result depends on nothing but their own fields. So it
-does not matter which process runs one, or which runs it again because the first one died.
+What is run are tasks: picklable callables without arguments, whose result depends on nothing but their own fields. So
+it does not matter which process runs one, or which runs it again because the first one died.
 """
 
 from __future__ import annotations
