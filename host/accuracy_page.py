@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -36,6 +38,14 @@ PROVENANCE = {
     "memory": "of a standard that has to be bought, stated from memory, to be checked against it",
     "own": "this project's own",
 }
+
+
+def _typeset(value: object) -> object:
+    """Keep a figure and its unit on one line, and give it a minus sign."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    signed = re.sub(r"(?<!\S)-(?=[\d.]+ (°C|%))", "\N{MINUS SIGN}", value)
+    return re.sub(r"(?<=\d) (?=°C|%)", "\N{NO-BREAK SPACE}", signed)
 
 
 def _part(test: TestResult) -> float:
@@ -114,7 +124,7 @@ def page(found: Accuracy) -> str:
     population_svg = population and population_picture(population, own_class)
     environment = Environment(
         loader=PackageLoader("blondel.host", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_typeset,
     )  # fmt: skip
     environment.globals |= {
         "columns": columns, "limits": limits, "shown": shown, "spread": spread, "verdict": verdict, "part": _part,
@@ -139,7 +149,7 @@ def page(found: Accuracy) -> str:
             (each for each in test.tests if each.worst and each.worst.unit == "%"), key=_part, default=None
         ),
         conclusion=conclusion(test),
-        pictures={name: Markup(svg) for name, svg in pictures.items() if svg},
+        pictures={name: svg and Markup(svg) for name, svg in pictures.items()},
         curves_text=_curves_text(found),
         population_text=_population_text(found) if population_svg else "",
         yields=[population.yield_of(name) for name in ("0.5", "0.2", "0.1")] if population else [],

@@ -205,25 +205,22 @@ def waveforms_picture(test: TypeTest) -> str | None:
         grid = figure.subplots(high, 5, squeeze=False, sharex=True, sharey=True)
         for axes in grid.flat[len(stimuli) :]:
             axes.remove()
-        for number, (stimulus, axes) in enumerate(zip(stimuli, grid.flat, strict=False)):
+        for stimulus, axes in zip(stimuli, grid.flat, strict=False):
             cycles = 4 if stimulus.waveform == "burst" else 2
             rate = 400 * stimulus.hertz
             # The second second: whatever begins has begun.
             volts, amps = stimulus.source(rate).samples(400 * 100, 400 * cycles + 1)
             element = int(np.argmax(stimulus.amps))
-            degrees = np.arange(len(volts)) / len(volts) * 2
+            cycle = np.linspace(0, 1, len(volts))
             axes.axhline(0, color=_MUTED, linewidth=0.6)
-            for waves, colour, label in ((volts, _VOLTS, "voltage"), (amps, _AMPS, "current")):
+            # Smaller currents: where both are sines in phase, both are seen.
+            for waves, colour, part in ((volts, _VOLTS, 1.0), (amps, _AMPS, 0.75)):
                 wave = waves[:, element]
-                # Slightly smaller currents: where both are sines in phase, both are seen.
-                part = 1.0 if label == "voltage" else 0.75
-                axes.plot(degrees, part * wave / np.abs(wave).max(), color=colour, linewidth=1.4, label=label)
+                axes.plot(cycle, part * wave / np.abs(wave).max(), color=colour, linewidth=1.4)
             title = WAVEFORMS[stimulus.waveform].title.replace("Multiple zero crossing", "Zero crossings")
             axes.set_title(title, loc="left", fontsize=9.5)
-            axes.set(xlim=(0, 2), ylim=(-1.15, 1.15), xticks=[], yticks=[])
+            axes.set(xlim=(0, 1), ylim=(-1.15, 1.15), xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-            if number == 0:
-                axes.legend(loc="upper right", fontsize=8, frameon=False, handlelength=1.2, borderaxespad=0)
 
     return _drawn("waveforms", 0.25 + 1.35 * high, draw)
 
@@ -241,7 +238,7 @@ def population_picture(population: Population, accuracy_class: str) -> str | Non
     limit = CLASSES[accuracy_class]
 
     def draw(figure: Figure) -> None:
-        grid = figure.subplots(len(temperatures), len(loads), sharey=True, squeeze=False)
+        grid = figure.subplots(len(temperatures), len(loads), sharey="row", squeeze=False)
         for column, point in enumerate(population.points):
             own = errors[:, column]
             axes = grid[temperatures.index(point.temperature_c), loads.index((point.amps, point.factor))]
@@ -257,8 +254,8 @@ def population_picture(population: Population, accuracy_class: str) -> str | Non
             axes.set_yticks([])
             axes.spines[["left", "top", "right"]].set_visible(False)
             axes.tick_params(length=3, labelsize=8.5)
-            low, high = np.min(own), np.max(own)
-            axes.set_title(f"{_percent(round(low, 3))} … {_percent(round(high, 3))}", fontsize=8, color=_MUTED, pad=2)
+            extremes = f"{own.min():+.3f} … {own.max():+.3f}".replace("-", "−")
+            axes.set_title(extremes, fontsize=8, color=_MUTED, pad=2)
         for row, celsius in enumerate(temperatures):
             grid[row, 0].set_ylabel(f"{celsius:g} °C".replace("-", "−"), fontweight="bold")
         for column, (amps, factor) in enumerate(loads):
