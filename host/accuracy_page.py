@@ -18,9 +18,9 @@ from blondel.host.accuracy import (
     verdict,
 )  # fmt: skip
 from blondel.host.accuracy_pictures import (
-    at_reference,
     budget_picture,
     curves_picture,
+    error_curves,
     population_picture,
     waveforms,
     waveforms_picture,
@@ -90,7 +90,7 @@ def _channels(found: Accuracy) -> list[tuple[str, str, str, str]]:
 def _curves_text(found: Accuracy) -> str:
     """Say what the curves show, for who does not see them."""
     texts = []
-    for factor, points in at_reference(found.test).items():
+    for factor, points in error_curves(found.test).items():
         low, high = min(point.value for point in points), max(point.value for point in points)
         amps = [point.stimulus["amps"][0] for point in points]
         texts.append(

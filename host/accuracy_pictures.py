@@ -68,22 +68,12 @@ def _percent(value: float, _: object = None) -> str:
 # ---- error against current -------------------------------------------------------------------------
 
 
-def at_reference(test: TypeTest) -> dict[str, list[Point]]:
-    """Return the errors that were read at the reference condition, all elements loaded, by power factor.
-
-    Each load once, by rising current.
-    """
-    line = test.config["line"]
-    nominal = Stimulus(volts=(line["v_min"] + line["v_max"]) / 2, hertz=line["hertz"], amps=()).to_json()
-    curves: dict[str, dict[float, Point]] = {}
-    for point in (point for each in test.tests for point in each.points if point.quantity == "error"):
-        amps = point.stimulus["amps"]
-        same = all(
-            point.stimulus[name] == value for name, value in nominal.items() if name not in ("amps", "factor")
-        )
-        if same and len(set(amps)) == 1:
-            curves.setdefault(point.stimulus["factor"], {}).setdefault(amps[0], point)
-    return {factor: [points[amps] for amps in sorted(points)] for factor, points in curves.items()}
+def error_curves(test: TypeTest) -> dict[str, list[Point]]:
+    """Return the errors at the reference condition by power factor: each load once, by rising current."""
+    return {
+        curve.factor: list({point.stimulus["amps"][0]: point for point in reversed(curve.points)}.values())[::-1]
+        for curve in test.curves(*_MASKS, "leading", _CLAIM)
+    }
 
 
 def _masks(test: TypeTest) -> dict[str, list[tuple[float, float]]]:
@@ -110,7 +100,7 @@ def _amps(value: float, _: object = None) -> str:
 
 def curves_picture(test: TypeTest) -> str | None:
     """Draw the errors against current, within the limits and enlarged; ``None`` where nothing was read for it."""
-    curves, masks = at_reference(test), _masks(test)
+    curves, masks = error_curves(test), _masks(test)
     if not curves:
         return None
 
@@ -128,7 +118,7 @@ def curves_picture(test: TypeTest) -> str | None:
                     linestyle="-" if unity else (0, (4, 2.5)),
                 )  # fmt: skip
         for each in test.tests:
-            if each.key == _CLAIM:
+            if each.key == _CLAIM and each.points[0].is_judged:
                 amps = [point.stimulus["amps"][0] for point in each.points]
                 claim = each.points[0].high
                 for sign in (1, -1):

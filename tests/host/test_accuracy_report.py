@@ -18,7 +18,7 @@ from matplotlib.image import imread
 from blondel.hdl.config import MeterConfig
 from blondel.host.accuracy import Accuracy, limits, only, report, shown
 from blondel.host.accuracy_page import page
-from blondel.host.accuracy_pictures import at_reference
+from blondel.host.accuracy_pictures import error_curves
 from blondel.sim.afe.parts import Parts
 from blondel.sim.calibrate import calibrate
 from blondel.sim.standards.budget import budget
@@ -168,7 +168,7 @@ def test_who_does_not_see_the_pictures_is_told(read):
 
 
 def test_a_curve_has_every_load_once(found):
-    curves = at_reference(found.test)
+    curves = error_curves(found.test)
     assert set(curves) == {"1", "0.5lag", "0.866lead"}
     for factor, points in curves.items():
         amps = [point.stimulus["amps"][0] for point in points]

@@ -10,20 +10,27 @@ import sys
 import time
 from dataclasses import replace
 
+import command
 import pytest
 
 from blondel.hdl.config import MeterConfig
 from blondel.host import cluster
 from blondel.host.cluster import ClusterError, ClusterUnfit, on_cluster, on_this_machine
+from blondel.sim.afe.parts import Parts
 from blondel.sim.standards.laboratory import plan, run
 
 CONFIG = MeterConfig.for_model("MDNCT-2SC", sample_rate_hz=2000.0)
 OPTIONS = ["--no-dashboard", "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1"]
+#: Makes a worker say that it is an older Blondel.
+OLD = (
+    "import blondel.host.cluster as cluster\n"
+    "cluster.identity = lambda: {'blondel': '0.0.1 (beef)', 'numpy': '', 'numba': ''}"
+)
 
 
 def tasks(seconds=1.0):
     """Return measurements, each with its own noise."""
-    some = plan(CONFIG, None, "0.5", quick=True).tasks[:4]
+    some = [task for task in plan(CONFIG, Parts.nominal(CONFIG), "0.5", quick=True).tasks if task.kind == "error"][:4]
     return [replace(task, seed=seed, frames=CONFIG.frames_in(seconds)) for seed in range(4) for task in some]
 
 
@@ -81,7 +88,7 @@ def test_a_worker_that_dies_costs_nothing_but_time(dask):
     """One of two is killed while it works: every result is there, once, in the tasks' order."""
     first, _ = dask.worker(), dask.worker()
     dask.workers(2)
-    work = tasks(seconds=200.0)
+    work = tasks(seconds=60.0)
     counted = []
 
     def progress(done):
@@ -102,17 +109,13 @@ def test_a_scheduler_that_dies_is_one_line(dask):
     dask.worker()
     lost = pytest.raises(ClusterError, match="the connection to the cluster's scheduler was lost")
     with on_cluster(dask.address) as run_there, lost:
-        run_there(tasks(seconds=200.0), lambda done: dask.scheduler.kill())
+        run_there(tasks(seconds=60.0), lambda done: dask.scheduler.kill())
 
 
 @pytest.mark.parametrize(
     ("before", "message"),
     [
-        (
-            "import blondel.host.cluster as cluster\n"
-            "cluster.identity = lambda: {'blondel': '0.0.1 (beef)', 'numpy': '', 'numba': ''}",
-            r"a worker has blondel 0\.0\.1 \(beef\); here it is 0\.",
-        ),
+        (OLD, r"a worker has blondel 0\.0\.1 \(beef\); here it is 0\."),
         ("import sys\nsys.modules['blondel'] = None", "a worker has no Blondel, or an old one; workers need the one"),
     ],
 )
@@ -160,3 +163,23 @@ def test_the_version_is_of_the_code(tmp_path, monkeypatch):
     (tmp_path / "more.py").write_text("")
     monkeypatch.setattr(cluster.blondel.sim, "__path__", [*cluster.blondel.sim.__path__, str(tmp_path)])
     assert cluster.version.__wrapped__() != before
+
+
+def test_the_command_on_a_cluster(dask, capsys):
+    asked = ["accuracy", "MSNCT-1SC", "--quick", "--population", 2, "--json"]
+    dask.worker()
+    dask.worker()
+    found = []
+    for where in ("--cluster", dask.address), ("--workers", 1):
+        status, out, err = command.run(capsys, *asked, *where)
+        assert (status, err) == (0, "")
+        found.append(json.loads(out))
+        del found[-1]["date"]
+    assert found[0] == found[1]
+
+
+def test_a_worker_of_another_version_is_bad_input(dask, capsys):
+    dask.worker(OLD)
+    dask.workers(1)
+    said = command.refused(capsys, "accuracy", "MSNCT-1SC", "--quick", "--cluster", dask.address)
+    assert said.startswith("blondel: error: --cluster: a worker has blondel 0.0.1 (beef); here it is ")
