@@ -191,7 +191,7 @@ def report(found: Accuracy) -> str:
     how = f"{'quick plan, ' if test.quick else ''}{test.engine} engine, seed {test.seed}"
     lines = [
         f"{test.model} at {test.line_hz} Hz, {test.standard} class {test.accuracy_class}: {how}",
-        f"{found.meter}; {found.calibration}",
+        f"{found.meter}; calibration: {found.calibration}",
     ]
     if test.tests:
         rows = [("test", "worst at", "value", "limit", "uncertainty", "verdict")]

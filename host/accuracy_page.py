@@ -41,11 +41,10 @@ PROVENANCE = {
 
 
 def _typeset(value: object) -> object:
-    """Keep a figure and its unit on one line, and give it a minus sign."""
+    """Keep a figure and its unit on one line."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    signed = re.sub(r"(?<!\S)-(?=[\d.]+ (°C|%))", "\N{MINUS SIGN}", value)
-    return re.sub(r"(?<=\d) (?=°C|%)", "\N{NO-BREAK SPACE}", signed)
+    return re.sub(r"(?<=\d) (?=°C|%)", "\N{NO-BREAK SPACE}", value)
 
 
 def _part(test: TestResult) -> float:

@@ -106,7 +106,7 @@ def curves_picture(test: TypeTest) -> str | None:
 
     def draw(figure: Figure) -> None:
         within, large = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1))
-        styles = dict(zip(_by_factor(curves | masks), itertools.cycle(_FACTORS), strict=False))
+        styles = dict(zip(_by_factor(curves), itertools.cycle(_FACTORS), strict=False))
         for factor in _by_factor(masks):
             amps, limits = _steps(masks[factor])
             unity = factor == "1"
@@ -114,7 +114,7 @@ def curves_picture(test: TypeTest) -> str | None:
                 within.fill_between(amps, limits, [-each for each in limits], color=_MASK, linewidth=0)
             for sign in (1, -1):
                 within.plot(
-                    amps, [sign * each for each in limits], color=styles[factor][0], linewidth=1.0,
+                    amps, [sign * each for each in limits], color=_MUTED, linewidth=1.0,
                     linestyle="-" if unity else (0, (4, 2.5)),
                 )  # fmt: skip
         for each in test.tests:

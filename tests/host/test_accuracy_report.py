@@ -72,7 +72,7 @@ class Page(HTMLParser):
 
 
 def plain(text):
-    """Return a text with the page's signs and spaces as they were."""
+    """Return a text with spaces that may break, and with the minus signs that ``float`` reads."""
     return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-")
 
 
