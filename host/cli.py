@@ -1032,7 +1032,7 @@ def _progress(work: str, total: int, unit: str) -> Iterator[Callable[[int], obje
     from tqdm import tqdm
 
     # disable=None: not where standard error is no terminal.
-    bar = tqdm(total=total, desc=work, unit=f" {unit}s", unit_scale=True, delay=1, disable=None, leave=False)
+    bar = tqdm(total=total, desc=work, unit=f" {unit}s", unit_scale=total > 9999, delay=1, disable=None, leave=False)
     with bar:
         yield bar.update
 
