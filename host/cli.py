@@ -237,6 +237,14 @@ def _feature(text: str) -> str:
     return text
 
 
+@_argument
+def _accuracy_class(text: str) -> str:
+    from blondel.sim.standards.limits import CLASSES
+
+    _one_of("accuracy class", CLASSES, text)
+    return text
+
+
 def _one_of(kind: str, table: dict[str, T], text: str) -> T:
     if text not in table:
         raise ValueError(f"there is no {kind} {text!r}; there are: {', '.join(table)}")
@@ -370,7 +378,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_line(command)
     command.add_argument(
-        "--class", metavar="C", dest="accuracy_class", choices=("0.1", "0.2", "0.5", "0.2S", "0.5S"), default="0.5",
+        "--class", metavar="C", dest="accuracy_class", type=_accuracy_class, default="0.5",
         help="0.1, 0.2, 0.5 of ANSI C12.20, 0.2S, 0.5S of IEC 62053-22; default 0.5",
     )  # fmt: skip
     command.add_argument("--list", action="store_true", help="list the class's tests and where they come from, no more")
@@ -566,7 +574,8 @@ def _accuracy(args: argparse.Namespace) -> int:
         check_writable(path)
     if args.results is not None:
         for name in ("model", "tests", "quick", "meter", "calibration", "population", "budget", "workers", "cluster"):
-            if getattr(args, name) not in (None, False):
+            value = getattr(args, name)
+            if value is not None and value is not False:
                 raise InputError(f"--from brings its results: leave out {'MODEL' if name == 'model' else f'--{name}'}")
         try:
             found = Accuracy.read(args.results)
@@ -599,7 +608,7 @@ def _report_page(found: Accuracy) -> str:
 
 
 def _results_json(found: Accuracy) -> str:
-    return json.dumps(found.to_json(), indent=2) + "\n"
+    return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
 
 
 def _points_csv(found: Accuracy) -> str:
