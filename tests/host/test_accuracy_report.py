@@ -169,7 +169,7 @@ def test_who_does_not_see_the_pictures_is_told(read):
 
 def test_a_curve_has_every_load_once(found):
     curves = error_curves(found.test)
-    assert set(curves) == {"1", "0.5lag", "0.866lead"}
+    assert {"1", "0.5lag", "0.866lead"} <= set(curves)
     for factor, points in curves.items():
         amps = [point.stimulus["amps"][0] for point in points]
         assert amps == sorted(set(amps))
