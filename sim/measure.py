@@ -20,11 +20,14 @@ from blondel.sim.truth import Truth, error_ppm
 
 __all__ = [
     "ENGINES",
+    "Bench",
     "ElementFigures",
     "EnginesDiffer",
     "Figures",
     "Measurement",
+    "Tally",
     "Trace",
+    "energy_wh",
     "make_engines",
     "measure",
 ]
@@ -252,19 +255,42 @@ def _compare_states(names: list[str], first: State, second: State, frames: int) 
             )
 
 
-class _Bench:
-    """The engines, fed with the same frames and compared after each chunk."""
+class Bench:
+    """Engines, fed with the same frames and compared after each call.
+
+    Parameters
+    ----------
+    engines : dict of str to Engine
+        By name.
+    config : MeterConfig
+        Theirs.
+
+    Attributes
+    ----------
+    frames : int
+        Frames metered.
+    seconds : float
+        Time that the engines took, in s.
+    state : State
+        After the last call.
+    """
 
     def __init__(self, engines: dict[str, Engine], config: MeterConfig):
         self._names = list(engines)
         self._engines = list(engines.values())
         self._config = config
-        self._events: list[Events] = []
         self.frames = 0
         self.seconds = 0.0
         self.state = self._engines[0].state()
 
-    def next(self, codes: np.ndarray) -> None:
+    def next(self, codes: np.ndarray) -> Events:
+        """Meter more frames.
+
+        Raises
+        ------
+        EnginesDiffer
+            Two engines gave different integers.
+        """
         start = time.perf_counter()
         events = [engine.next(codes) for engine in self._engines]
         self.seconds += time.perf_counter() - start
@@ -274,12 +300,8 @@ class _Bench:
             names = [self._names[0], self._names[n]]
             _compare_events(names, events[0], events[n], self._config)
             _compare_states(names, states[0], states[n], self.frames)
-        self._events.append(events[0])
         self.state = states[0]
-
-    @property
-    def events(self) -> Events:
-        return Events.join(self._events)
+        return events[0]
 
 
 def _marks(config: MeterConfig, settle: int, end: int) -> list[int]:
@@ -300,7 +322,7 @@ def _chunks(marks: list[int]) -> Iterator[tuple[int, int]]:
             start += count
 
 
-def _energy_wh(config: MeterConfig, state: State, base: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def energy_wh(config: MeterConfig, state: State, base: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return each element's net, delivered and received energy since ``base``, in Wh."""
     rows = []
     for element in range(config.elements):
@@ -312,43 +334,62 @@ def _energy_wh(config: MeterConfig, state: State, base: State) -> tuple[np.ndarr
     return tuple(np.array([[float(lsb * config.product_wh) for lsb in row] for row in rows]).T)
 
 
-class _Outputs:
-    """The outputs' levels over a run."""
+class Tally:
+    """Counts the edges of the outputs as they come, so that a run of any length takes the same memory.
 
-    def __init__(self, events: Events, config: MeterConfig, start: int):
+    Parameters
+    ----------
+    config : MeterConfig
+        The meter's.
+
+    Attributes
+    ----------
+    levels : ndarray of bool, (outputs,)
+        Levels now, by number of output.
+    rises, falls : ndarray of int64, (outputs,)
+        Edges since :meth:`start`.
+    before : ndarray of bool, (outputs,)
+        Levels that count as raised whatever comes: those at :meth:`start`, but for power-up's.
+    """
+
+    def __init__(self, config: MeterConfig):
         self._names = output_names(config)
-        self._events = events
-        self._start = start
-
-    def edges(self, name: str) -> tuple[Events, bool]:
-        """Return an output's edges within the figures, and its level before them."""
-        own = self._events.of(self._names.index(name))
-        before = np.searchsorted(own.frame, self._start)
         # At power-up an element counts as not loaded; all else is off.
-        level = bool(own.level[before - 1]) if before else name.startswith("no_load")
-        return Events(own.frame[before:], own.output[before:], own.level[before:]), level
+        self.levels = np.array([name.startswith("no_load") for name in self._names])
+        self.before = np.zeros(len(self._names), dtype=bool)
+        self.rises, self.falls = np.zeros((2, len(self._names)), dtype=np.int64)
 
-    def falls(self, name: str) -> int:
-        edges, _ = self.edges(name)
-        return int(np.count_nonzero(~edges.level))
+    def start(self) -> None:
+        """Count from here on."""
+        self.before = self.levels.copy()
+        self.rises[:] = self.falls[:] = 0
 
-    def rises(self, name: str) -> int:
-        edges, _ = self.edges(name)
-        return int(np.count_nonzero(edges.level))
+    def add(self, events: Events) -> None:
+        """Count more edges."""
+        self.rises += np.bincount(events.output[events.level], minlength=len(self._names))
+        self.falls += np.bincount(events.output[~events.level], minlength=len(self._names))
+        self.levels[events.output] = events.level
 
     def raised(self, name: str) -> bool:
-        """Tell whether an indicator was on; one that only still is on from power-up was not raised."""
-        edges, before = self.edges(name)
-        last = bool(edges.level[-1]) if len(edges) else before
-        return bool(edges.level.any()) or last or (before and self._start > 0)
+        """Tell whether an output was on; one that only still is on from power-up was not raised."""
+        output = self._names.index(name)
+        return bool(self.rises[output] or self.levels[output] or self.before[output])
 
+    def pulses(self) -> dict[int, int]:
+        """Return the complete on–off cycles of each pulse output, by the number in its name."""
+        return {name: int(self.falls[self._names.index(f"output_{name}")]) for name in (10, 100, 1000)}
 
-def _flags(outputs: _Outputs, config: MeterConfig, lost: int) -> dict[str, list[bool] | bool | int]:
-    flags: dict[str, list[bool] | bool | int] = {
-        name: [outputs.raised(f"{name}[{element}]") for element in range(config.elements)]
-        for name in ("voltage", "reversed", "overrange", "no_load")
-    }
-    return flags | {"queued": outputs.raised("queued"), "lost_frames": lost}
+    def counts(self) -> int:
+        """Return the counts of the counter."""
+        return int(self.rises[self._names.index("counter")])
+
+    def flags(self, config: MeterConfig, lost: int) -> dict[str, list[bool] | bool | int]:
+        """Return the indicators that were raised, as :class:`Figures` has them."""
+        flags: dict[str, list[bool] | bool | int] = {
+            name: [self.raised(f"{name}[{element}]") for element in range(config.elements)]
+            for name in ("voltage", "reversed", "overrange", "no_load")
+        }
+        return flags | {"queued": self.raised("queued"), "lost_frames": lost}
 
 
 def _element_figures(delivered_wh: float, received_wh: float, true_wh: float, apparent_wh: float) -> ElementFigures:
@@ -361,7 +402,8 @@ def _element_figures(delivered_wh: float, received_wh: float, true_wh: float, ap
 def _trace(
     config: MeterConfig,
     source: Source,
-    outputs: _Outputs,
+    events: Events,
+    levels: np.ndarray,
     settle_frames: int,
     frames: int,
     points: list[tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray]]],
@@ -375,8 +417,8 @@ def _trace(
     volts, amps = source.samples(settle_frames + first, shown)
     edges = {}
     for name in ("output_10", "output_100", "output_1000", "counter", "test"):
-        events, before = outputs.edges(name)
-        edges[name] = ((events.frame - settle_frames) / rate, before)
+        output = output_names(config).index(name)
+        edges[name] = ((events.of(output).frame - settle_frames) / rate, bool(levels[output]))
     return Trace(
         wave_s=(first + np.arange(shown)) / rate,
         volts=volts,
@@ -438,22 +480,26 @@ def measure(
         converter = IdealAdc(config, seed=seed)
     truth = Truth(config.elements, source.sample_rate_hz, end, period_frames=source.period_frames)
     first_true, last_true = settle_frames - config.path_delay, end - config.path_delay
-    bench = _Bench(engines, config)
+    bench = Bench(engines, config)
     base = bench.state
     marks = [settle_frames, *(_marks(config, settle_frames, end) if trace else ()), end]
-    points = []
+    points, edges = [], []
+    tally = Tally(config)
     for start, count in _chunks(marks):
         volts, amps = source.samples(start, count)
         truth.add(volts, amps, slice(max(0, first_true - start), max(0, last_true - start)))
-        bench.next(converter.codes(start, volts, amps))
+        events = bench.next(converter.codes(start, volts, amps))
+        tally.add(events)
+        if trace and start >= settle_frames:
+            edges.append(events)
         if bench.frames == settle_frames:
             base = bench.state
+            tally.start()
         if trace and bench.frames in marks[1:]:
-            points.append((bench.frames, _energy_wh(config, bench.state, base)))
+            points.append((bench.frames, energy_wh(config, bench.state, base)))
         if progress is not None:
             progress(count)
-    outputs = _Outputs(bench.events, config, settle_frames)
-    _, delivered, received = _energy_wh(config, bench.state, base)
+    _, delivered, received = energy_wh(config, bench.state, base)
     energies = (delivered, received, truth.energy_wh, truth.apparent_wh)
     figures = Figures(
         config=config,
@@ -461,12 +507,14 @@ def measure(
         frames=frames,
         elements=tuple(_element_figures(*row) for row in zip(*energies, strict=True)),
         total=_element_figures(*(each.sum() for each in energies)),
-        pulses={name: outputs.falls(f"output_{name}") for name in (10, 100, 1000)},
-        counts=outputs.rises("counter"),
-        flags=_flags(outputs, config, bench.state.lost - base.lost),
+        pulses=tally.pulses(),
+        counts=tally.counts(),
+        flags=tally.flags(config, bench.state.lost - base.lost),
         engine="both" if len(engines) > 1 else next(iter(engines)),
         bit_exact=len(engines) > 1,
         real_time_factor=end / config.sample_rate_hz / bench.seconds,
     )
-    return Measurement(figures, _trace(config, source, outputs, settle_frames, frames, points) if trace else None)
+    if not trace:
+        return Measurement(figures, None)
+    return Measurement(figures, _trace(config, source, Events.join(edges), tally.before, settle_frames, frames, points))
 
