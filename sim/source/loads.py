@@ -8,9 +8,10 @@ sharp as the samples: nothing limits the bandwidth.
 from __future__ import annotations
 
 import abc
+import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -84,6 +85,27 @@ class Load(abc.ABC):
         ndarray of float64, (frames,)
             In A; positive where the load takes energy while the voltage is positive.
         """
+
+    def moments(self, start: int, count: int, since: int, rate: int) -> Sequence[Hashable]:
+        """Tell seconds with the same current from others, under a voltage that repeats every second.
+
+        Parameters
+        ----------
+        start : int
+            Index of the first second's first frame: whole seconds from frame 0.
+        count : int
+            Seconds.
+        since : int
+            Index of the frame at which the load was switched on; not after ``start``.
+        rate : int
+            Frames per second.
+
+        Returns
+        -------
+        sequence of hashable, (count,)
+            Equal where the current is; this load's follows the voltage alone, and is the same in all.
+        """
+        return [0] * count
 
 
 @dataclass(frozen=True)
@@ -303,13 +325,21 @@ class FridgeMotor(Load):
     dc_s: float = 0.025
     third: float = 0.08
 
+    def _inrush_frames(self, rate: float) -> int:
+        # After 40 time constants the rest is below the resolution of a float64.
+        return math.ceil(40 * max(self.start_s, self.dc_s) * rate)
+
+    def moments(self, start: int, count: int, since: int, rate: int) -> Sequence[Hashable]:
+        """See :meth:`Load.moments`."""
+        last = self._inrush_frames(rate)
+        return [min(start + n * rate - since, last) for n in range(count)]
+
     def amps(self, wave: Wave, since: int = 0) -> np.ndarray:
         cosine, sine = power_factor(self.factor)
         fundamental = cosine * wave.sine - sine * wave.cosine
         third = self.third * (3 - 4 * wave.sine**2) * wave.sine
         out = fundamental + third
-        # After 40 time constants the rest is below the resolution of a float64.
-        rest = min(math.ceil(40 * max(self.start_s, self.dc_s) * wave.sample_rate_hz) - (wave.start - since), len(wave))
+        rest = min(self._inrush_frames(wave.sample_rate_hz) - (wave.start - since), len(wave))
         if rest > 0:
             seconds = (wave.frames[:rest] - since) / wave.sample_rate_hz
             s, c = wave.at(since)
@@ -354,6 +384,11 @@ class InductionCooker(Load):
                 "allowed: 0 < ramp_s <= burst_s <= period_s"
             )
 
+    def moments(self, start: int, count: int, since: int, rate: int) -> Sequence[Hashable]:
+        """See :meth:`Load.moments`."""
+        period = self.period_s * rate
+        return [(start + n * rate - since) % period for n in range(count)]
+
     def amps(self, wave: Wave, since: int = 0) -> np.ndarray:
         seconds = ((wave.frames - since) / wave.sample_rate_hz) % self.period_s
         level = np.minimum(seconds / self.ramp_s, 1.0) * (seconds < self.burst_s)
@@ -378,6 +413,8 @@ class Photovoltaic(Load):
         Seconds of the day that pass in a second of the samples. Default 1.
     clouds : float
         Part of the power that the thickest cloud takes, 0 to 1. Default 0.8.
+    steps : int or None
+        Steps from no power to all of it that the level takes; ``None``: it takes any. Default ``None``.
     seed : int
         Of the clouds. Default 0.
     """
@@ -386,6 +423,7 @@ class Photovoltaic(Load):
     start_hour: float = 12.0
     compression: float = 1.0
     clouds: float = 0.8
+    steps: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -401,7 +439,13 @@ class Photovoltaic(Load):
         before, after = (float(stream_key(self.seed, place + k)) * 2.0**-64 for k in (0, 1))
         cover = before + (after - before) * (now / 15 - place)
         shade = min(max((cover - 0.5) / 0.3, 0.0), 1.0)
-        return max(sun, 0.0) * (1 - self.clouds * shade)
+        level = max(sun, 0.0) * (1 - self.clouds * shade)
+        return level if self.steps is None else round(level * self.steps) / self.steps
+
+    def moments(self, start: int, count: int, since: int, rate: int) -> Sequence[Hashable]:
+        """See :meth:`Load.moments`."""
+        levels = [self.level(start / rate + n) for n in range(count + 1)]
+        return list(itertools.pairwise(levels))
 
     def amps(self, wave: Wave, since: int = 0) -> np.ndarray:
         step = math.ceil(wave.sample_rate_hz)
@@ -495,6 +539,22 @@ class Switched(Load):
             begin, end = max(first, wave.start), min(since + _frame(off * rate), stop)
             if begin < end:
                 out[begin - wave.start : end - wave.start] += self.load.amps(wave.part(begin, end), first)
+        return out
+
+    def moments(self, start: int, count: int, since: int, rate: int) -> Sequence[Hashable]:
+        """See :meth:`Load.moments`."""
+        out: list[Hashable] = [None] * count
+        for on, off in self.timetable.intervals((start - since - 1) / rate, (start - since) / rate + count):
+            first, last = since + _frame(on * rate), since + _frame(off * rate)
+            # Seconds that it is on from beginning to end; then those in which it is switched, told by where.
+            whole = max(-(-(first - start) // rate), 0)
+            end = min((last - start) // rate, count)
+            if whole < end:
+                out[whole:end] = self.load.moments(start + whole * rate, end - whole, first, rate)
+            for second in {(first - start) // rate, (last - start) // rate} - {*range(whole, end)}:
+                begin = start + second * rate
+                if 0 <= second < count and max(first, begin) < min(last, begin + rate):
+                    out[second] = (out[second], first - begin, last - begin)
         return out
 
 
