@@ -12,6 +12,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,7 @@ from blondel.hdl.model_number import ModelNumber
 from blondel.host.describe import RATED_MAX, describe, indicated_amps
 from blondel.host.files import OutputError, check_writable, write_whole
 from blondel.host.texts import TEXTS
-from blondel.host.words import count, quantity
+from blondel.host.words import DAY_S, count, quantity
 
 if TYPE_CHECKING:
     from blondel.boards.board import Board
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from blondel.host.cluster import Run
     from blondel.sim.bench import Reading
     from blondel.sim.measure import Measurement
+    from blondel.sim.source.service import Service
     from blondel.sim.source.source import Source
 
 __all__ = ["main"]
@@ -47,6 +49,8 @@ SECONDS_MAX = 1e8
 CLOCK_MAX_HZ = 1e9
 #: What is recorded where no window is given, in s: three cycles of the mains; and the largest recording, in bytes.
 VCD_SECONDS, VCD_BYTES_MAX = 0.05, 2e9
+#: How often a long run is saved, in s.
+SAVE_S = 60.0
 #: A voltage further outside the model's line, as a part of its ends, is not meant for that model.
 FAR_OUTSIDE = 0.2
 
@@ -178,7 +182,7 @@ def _add_bits(parser: argparse.ArgumentParser) -> None:
 
 def _add_measurement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--engine", choices=("rtl", "golden", "both"), default="both",
+        "--engine", choices=("rtl", "golden", "both"),
         help="the generated design, the golden model, or both, compared bit for bit; default both",
     )  # fmt: skip
     parser.add_argument(
@@ -306,9 +310,22 @@ def _parser() -> argparse.ArgumentParser:
         "--pf", metavar="PF[,PF]", type=_argument(_power_factors), help="power factor: 1 (default), 0.5lag, 0.866lead"
     )
     command.add_argument("--household", action="store_true", help="a household's appliances in place of --amps, --pf")
-    command.add_argument(
+    length = command.add_mutually_exclusive_group()
+    length.add_argument(
         "--seconds", metavar="S", type=_bounded(0, SECONDS_MAX, " s", above=True), default=60.0,
         help="after settling; default 60",
+    )  # fmt: skip
+    length.add_argument(
+        "--days", metavar="D", type=_bounded(0, SECONDS_MAX // DAY_S, above=True),
+        help="in place of --seconds: the golden model for days or years, the RTL in some windows of them",
+    )  # fmt: skip
+    command.add_argument(
+        "--checks", metavar="N", type=_whole(0, 10_000),
+        help="windows of --days in which the RTL is compared; default 12",
+    )  # fmt: skip
+    command.add_argument(
+        "--resume", metavar="FILE", type=Path,
+        help="with --days: where to save the run when it is interrupted, and each minute, and to go on from",
     )  # fmt: skip
     _add_samples(command)
     _add_calibration(command)
@@ -787,9 +804,69 @@ def _run(args: argparse.Namespace) -> int:
     frames = round(args.seconds * config.sample_rate_hz)
     if frames < 1:
         raise InputError(f"--seconds {args.seconds:g} is less than a sample, {1 / config.sample_rate_hz:g} s")
+    if args.days is None:
+        for name in ("checks", "resume"):
+            if getattr(args, name) is not None:
+                raise InputError(f"--{name} is for a run of --days")
     source = _household(args, config, volts, hertz) if args.household else _bench(args, config, volts, hertz)
     settle = config.settle_s if args.settle is None else args.settle
+    if args.days is not None:
+        return _run_days(args, config, source, math.ceil(settle))
     return _measure(args, config, source, config.frames_in(settle), frames)
+
+
+def _run_days(args: argparse.Namespace, config: MeterConfig, service: Service, settle_s: int) -> int:
+    """Meter for days: in whole seconds, by the golden model, with the RTL in some windows."""
+    from blondel.host.report import report
+    from blondel.sim.long_run import ForeignRun, LongRun
+    from blondel.sim.measure import EnginesDiffer
+    from blondel.sim.rtl.engine import CompileError
+    from blondel.sim.source.seconds import Seconds
+
+    if args.engine in ("rtl", "both"):
+        raise InputError(
+            f"--engine {args.engine} is not for --days: the golden model meters them, and --checks N compares the RTL"
+        )
+    for name in ("exact_clock", "vcd", "vcd_window"):
+        if getattr(args, name):
+            raise InputError(f"--{name.replace('_', '-')} is for a run of --seconds")
+    checks = (0 if args.engine else 12) if args.checks is None else args.checks
+    if args.plot is not None:
+        from blondel.host.plot import check_suffix, plot_days
+
+        check_suffix(args.plot)
+    for path in (args.plot, args.resume):
+        if path is not None:
+            check_writable(path)
+    try:
+        source = Seconds(service, config, seed=args.seed)
+    except ValueError as error:
+        raise InputError(f"--days is metered by the second: {error}") from None
+    seconds = max(1, round(args.days * DAY_S))
+    try:
+        with _status("making the engines …"):
+            run = LongRun(config, source, settle_s=settle_s, seconds=seconds, checks=checks, seed=args.seed)
+        if args.resume is not None and args.resume.exists():
+            try:
+                run.restore(args.resume.read_bytes())
+            except ForeignRun as error:
+                raise InputError(f"--resume {args.resume}: {error}") from None
+        with _saving(args.resume, run.save) as pause, _day_progress(run.done_s, settle_s + seconds) as progress:
+            complete = run.run(progress=progress, pause=pause)
+    except (EnginesDiffer, CompileError) as error:
+        _say("error", str(error))
+        return FAILED
+    if not complete:
+        _say("note", f"{run.done_s / DAY_S:.2f} days are in {args.resume}; the same command goes on from there")
+        raise KeyboardInterrupt
+    figures = run.figures()
+    if args.json:
+        print(json.dumps(figures.to_json(), indent=2, allow_nan=False), flush=True)
+    else:
+        print(report(figures), end="", flush=True)
+    if args.plot is not None:
+        plot_days(figures, run.daily_wh, args.plot)
+    return OK
 
 
 def _outside(config: MeterConfig, volts: float) -> str:
@@ -815,7 +892,7 @@ def _check_voltages(config: MeterConfig, v_rms: Iterable[float], v_scale: float)
         _say("warning", each)
 
 
-def _bench(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Source:
+def _bench(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Service:
     """Return a test bench's sines."""
     from blondel.sim.source.loads import Sine
     from blondel.sim.source.mains import Mains
@@ -844,15 +921,16 @@ def _warn_of_overload(config: MeterConfig, amps: Iterable[float]) -> None:
             )
 
 
-def _household(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Source:
+def _household(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Service:
     from blondel.sim.source.household import household
 
     for name in ("amps", "pf"):
         if getattr(args, name) is not None:
             raise InputError(f"--household brings its own loads: leave out --{name}")
     return household(
-        volts=volts, hertz=hertz, elements=config.elements, seed=args.seed, sample_rate_hz=config.sample_rate_hz
-    )
+        volts=volts, hertz=hertz, elements=config.elements, seed=args.seed, sample_rate_hz=config.sample_rate_hz,
+        repeating=args.days is not None,
+    )  # fmt: skip
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -961,7 +1039,7 @@ def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, sett
 
     try:
         with _status("making the engines …"):
-            engines = make_engines(config, args.engine, clock_hz=args.clock if args.exact_clock else None)
+            engines = make_engines(config, args.engine or "both", clock_hz=args.clock if args.exact_clock else None)
         measurement = run() if args.vcd is None else write_whole(args.vcd, run)
     except ClockError as error:
         raise InputError(f"--clock {error}") from None
@@ -1033,6 +1111,51 @@ def _steps() -> Iterator[Callable[[str], None]]:
     finally:
         if shown:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _saving(path: Path | None, save: Callable[[], bytes]) -> Iterator[Callable[[], bool] | None]:
+    """Save long work each minute, when it is interrupted, and at its end; yield what tells it to pause for that."""
+    if path is None:
+        yield None
+        return
+    asked = False
+    saved = time.monotonic()
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        asked = True
+
+    def write() -> None:
+        write_whole(path, lambda file: file.write(save()))
+
+    def pause() -> bool:
+        nonlocal saved
+        if time.monotonic() - saved > SAVE_S:
+            write()
+            saved = time.monotonic()
+        return asked
+
+    before = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield pause
+        write()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def _day_progress(done_s: int, end_s: int) -> Iterator[Callable[[int], object]]:
+    """Show on a terminal how far a run of days is, and for how long it will go on."""
+    from tqdm import tqdm
+
+    shown = "{l_bar}{bar}| {n:.1f} of {total:.0f} days [{elapsed}, {remaining} left]"
+    bar = tqdm(
+        total=end_s / DAY_S, initial=done_s / DAY_S, desc="metering", bar_format=shown, disable=None, leave=False
+    )
+    with bar:
+        yield lambda seconds: bar.update(seconds / DAY_S)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ __all__ = [
     "Measurement",
     "Tally",
     "Trace",
+    "element_figures",
     "energy_wh",
     "make_engines",
     "measure",
@@ -129,6 +130,8 @@ class Figures:
         Whether two engines ran, and agreed.
     real_time_factor : float
         Time metered over the time that the engines took for it.
+    checked_frames : int
+        Frames in which the golden model was compared with the RTL, where it ran alone. Default 0.
     """
 
     config: MeterConfig
@@ -142,6 +145,7 @@ class Figures:
     engine: str
     bit_exact: bool
     real_time_factor: float
+    checked_frames: int = 0
 
     @property
     def seconds(self) -> float:
@@ -169,6 +173,7 @@ class Figures:
             "flags": self.flags,
             "engine": self.engine,
             **({"bit_exact": True} if self.bit_exact else {}),
+            **({"checked_frames": self.checked_frames} if self.checked_frames else {}),
             "real_time_factor": self.real_time_factor,
             **({} if config.model else {"pulse_wh": config.pulse_wh}),
         }
@@ -323,14 +328,16 @@ def _chunks(marks: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def energy_wh(config: MeterConfig, state: State, base: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each element's net, delivered and received energy since ``base``, in Wh."""
+    """Return each element's net, delivered and received energy since ``base``, in Wh, though a register rolled over."""
+    span = config.quantum << config.register_bits
     rows = []
     for element in range(config.elements):
         pair = zip(state.delivered_received(element), base.delivered_received(element), strict=True)
-        delivered, received = (now - then for now, then in pair)
+        delivered, received = ((now - then + span // 2) % span - span // 2 for now, then in pair)
         # Energy that flows back while the direction has not turned yet is the other direction's.
         delivered, received = max(delivered, 0) + max(-received, 0), max(received, 0) + max(-delivered, 0)
-        rows.append([state.net(element) - base.net(element), delivered, received])
+        net = (state.net(element) - base.net(element) + span // 2) % span - span // 2
+        rows.append([net, delivered, received])
     return tuple(np.array([[float(lsb * config.product_wh) for lsb in row] for row in rows]).T)
 
 
@@ -392,7 +399,8 @@ class Tally:
         return flags | {"queued": self.raised("queued"), "lost_frames": lost}
 
 
-def _element_figures(delivered_wh: float, received_wh: float, true_wh: float, apparent_wh: float) -> ElementFigures:
+def element_figures(delivered_wh: float, received_wh: float, true_wh: float, apparent_wh: float) -> ElementFigures:
+    """Return the figures of an element, or of all, from its energies in Wh."""
     metered_wh = delivered_wh - received_wh
     error = float(error_ppm(metered_wh, true_wh, apparent_wh)) if apparent_wh > 0 else None
     return ElementFigures(float(delivered_wh), float(received_wh), float(true_wh), error)
@@ -505,8 +513,8 @@ def measure(
         config=config,
         settle_frames=settle_frames,
         frames=frames,
-        elements=tuple(_element_figures(*row) for row in zip(*energies, strict=True)),
-        total=_element_figures(*(each.sum() for each in energies)),
+        elements=tuple(element_figures(*row) for row in zip(*energies, strict=True)),
+        total=element_figures(*(each.sum() for each in energies)),
         pulses=tally.pulses(),
         counts=tally.counts(),
         flags=tally.flags(config, bench.state.lost - base.lost),

@@ -67,6 +67,7 @@ class Seconds:
             )
         self.rate = int(rate)
         self.made = 0
+        self._description = f"Seconds({mains!r}, {service.loads!r}, {self.rate}, {seed})"
         self._loads = service.loads
         self._adc = IdealAdc(config, seed=seed)
         self._waves = mains.waves(0, self.rate, service.elements, rate)
@@ -75,6 +76,9 @@ class Seconds:
         self._kept: list[OrderedDict[Hashable, tuple[np.ndarray, float]]] = [OrderedDict() for _ in self._loads]
         self._hour = -1
         self._moments: list[list[Hashable]] = []
+
+    def __repr__(self) -> str:
+        return self._description
 
     def codes(self, start: int, count: int, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return some seconds; the same ones at every call, whatever came before.
