@@ -228,7 +228,7 @@ class LongRun:
             with np.load(io.BytesIO(saved)) as file:
                 content = dict(file)
             identity = str(content["identity"])
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile):
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
             raise ForeignRun("it is not the state of a run, or damaged") from None
         if identity != self._identity:
             raise ForeignRun("it is the state of a run with other options, or of another version of Blondel")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
 
 from blondel.hdl.config import MeterConfig
-from blondel.sim.engine import Events, State, output_names
+from blondel.sim.engine import Events, State, StateError, output_names
 from blondel.sim.golden.block import Block
 from blondel.sim.golden.counter import CounterDrive
 from blondel.sim.golden.energy import NO_LOAD, Energy
@@ -117,3 +120,30 @@ class GoldenMeter(Block):
         blocks["pulses"].preset(state.outputs[:2])
         blocks["counter"].preset(state.outputs[2:])
         blocks["frame"].preset(state.frames, state.lost)
+
+    def save(self) -> bytes:
+        """Return all that :meth:`next` goes on from."""
+        content = {f"{name}.{key}": each for name, block in self.blocks.items() for key, each in block.save().items()}
+        file = io.BytesIO()
+        np.savez(file, config=repr(self.config), frame=self._frame, shown=self._shown, **content)
+        return file.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        """Go on where :meth:`save` was called, in this process or in another.
+
+        Raises
+        ------
+        StateError
+            It is no state, or that of another configuration.
+        """
+        try:
+            with np.load(io.BytesIO(state)) as file:
+                content = dict(file)
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+            raise StateError("this is no state of a meter that GoldenMeter.save() wrote") from None
+        if str(content.get("config")) != repr(self.config):
+            raise StateError("the state is another configuration's")
+        self._frame, self._shown = int(content["frame"]), content["shown"]
+        for name, block in self.blocks.items():
+            own = {key.removeprefix(f"{name}."): each for key, each in content.items() if key.startswith(f"{name}.")}
+            block.restore(own)

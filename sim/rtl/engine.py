@@ -21,7 +21,7 @@ import blondel.hdl
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.link.registers import Block, register_address
 from blondel.hdl.meter import DEFAULT_OPTIONS, Options, frame_clocks
-from blondel.sim.engine import Events, Record, State
+from blondel.sim.engine import Events, Record, State, StateError
 
 __all__ = ["ClockError", "CompileError", "RtlMeter", "StateError", "build", "cache_directory", "recorded_bytes"]
 
@@ -200,10 +200,6 @@ class _Recording:
 
 class ClockError(ValueError):
     """The core's clock is too slow; the message says what would do."""
-
-
-class StateError(ValueError):
-    """A saved state cannot be restored; the message says why."""
 
 
 class RtlMeter:

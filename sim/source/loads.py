@@ -390,7 +390,8 @@ class InductionCooker(Load):
         return [(start + n * rate - since) % period for n in range(count)]
 
     def amps(self, wave: Wave, since: int = 0) -> np.ndarray:
-        seconds = ((wave.frames - since) / wave.sample_rate_hz) % self.period_s
+        # The same in each period, to the last place, where that is a whole number of frames.
+        seconds = (wave.frames - since) % (self.period_s * wave.sample_rate_hz) / wave.sample_rate_hz
         level = np.minimum(seconds / self.ramp_s, 1.0) * (seconds < self.burst_s)
         out = (self.watts / self.rated_volts**2) * level * wave.volts
         return out + (math.sqrt(2) * self.filter_amps) * wave.cosine
