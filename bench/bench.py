@@ -29,6 +29,9 @@ from blondel.sim.source.service import Service
 MODEL = "MDNCT-2SC"
 GOLDEN_FRAMES = 4_000_000
 RTL_FRAMES = 400_000
+#: Of the RTL, with as many elements each; more elements get fewer frames.
+GROWTH_ELEMENTS = (1, 2, 4, 8, 16, 32, 64)
+GROWTH_FRAMES = 100_000
 #: The best of a few runs: others on the machine can only make a run slower.
 GOLDEN_REPEATS, RTL_REPEATS = 10, 3
 #: Larger than a core's cache.
@@ -66,6 +69,31 @@ def memory_bytes_per_s() -> float:
     """Return how fast one core reads memory."""
     words = np.ones(MEMORY_BYTES // 8, dtype=np.int64)
     return MEMORY_BYTES / best_seconds(GOLDEN_REPEATS, words.max)
+
+
+def rtl_growth() -> dict[int, dict[str, float]]:
+    """Return how the RTL engine's speed goes with the number of elements."""
+    growth = {}
+    for elements in GROWTH_ELEMENTS:
+        # A test pulse of 5 Wh is what 64 elements allow.
+        config = MeterConfig.for_model("MSNCT-2SC").with_changes(elements=elements, model=None, test_kh_wh=5.0)
+        limit = 1 << (config.sample_bits - 1)
+        shape = GROWTH_FRAMES // elements, config.channels
+        frames = np.random.default_rng(1).integers(-limit, limit, shape, dtype=np.int32)
+        start = time.perf_counter()
+        build(config)
+        built = time.perf_counter() - start
+        rtl = RtlMeter(config)
+        rate = best_rate(rtl, frames, RTL_REPEATS)
+        clocks = rtl.clocks / (min(1000, len(frames)) + RTL_REPEATS * len(frames))
+        growth[elements] = {
+            "frames_per_s": rate,
+            "real_time_factor": rate / config.sample_rate_hz,
+            "clocks_per_frame": clocks,
+            "clocks_per_s": rate * clocks,
+            "build_s": built,
+        }
+    return growth
 
 
 def build_seconds(config: MeterConfig) -> float:
@@ -118,8 +146,10 @@ def main() -> None:
         "rtl_clocks_per_frame": clocks,
         "rtl_clocks_per_s": rtl_rate * clocks,
         "golden_to_rtl": golden_rate / rtl_rate,
+        "rtl_growth": rtl_growth(),
         "build_s": build_seconds(config),
-        "run_one_second_s": command_seconds("run", MODEL, "--seconds", "1", "--settle", "0"),
+        "run_one_second_s": command_seconds("run", MODEL, "--seconds", "1"),
+        "run_one_second_without_settling_s": command_seconds("run", MODEL, "--seconds", "1", "--settle", "0"),
     }
     rows = [
         (
@@ -136,11 +166,22 @@ def main() -> None:
         ("golden model / RTL engine", f"{figures['golden_to_rtl']:,.1f}", ""),
         ("RTL engine", f"{figures['rtl_clocks_per_s'] / 1e6:,.2f} M clocks/s", f"{clocks:.1f} clocks a frame"),
         ("generate and compile the design", f"{figures['build_s']:.1f} s", "empty cache"),
-        ("blondel run, 1 s, both engines", f"{figures['run_one_second_s']:.2f} s", "warm cache"),
+        ("blondel run, 1 s, both engines", f"{figures['run_one_second_s']:.2f} s", "warm cache, 8.4 s of settling"),
+        (
+            "blondel run, 1 s, both engines",
+            f"{figures['run_one_second_without_settling_s']:.2f} s",
+            "warm cache, no settling",
+        ),
     ]
     print(f"{MODEL}, {config.elements} elements, {config.sample_rate_hz:g} frames/s in real time; one core")
     for what, figure, note in rows:
         print(f"{what:<33}{figure:>20}   {note}".rstrip())
+    print(f"{'RTL engine, elements':<22}{'frames/s':>10}{'× real time':>13}{'clocks a frame':>16}{'M clocks/s':>12}")
+    for elements, each in figures["rtl_growth"].items():
+        print(
+            f"{elements:>20}  {each['frames_per_s']:>10,.0f}{each['real_time_factor']:>13,.2f}"
+            f"{each['clocks_per_frame']:>16,.1f}{each['clocks_per_s'] / 1e6:>12,.2f}"
+        )
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(figures, indent=2) + "\n")
 

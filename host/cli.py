@@ -11,23 +11,30 @@ import json
 import math
 import os
 import re
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, TypeVar
 
 from blondel.hdl.config import ELEMENTS_MAX, LINE_FREQUENCY_RANGE_HZ, LINES, ConfigError, MeterConfig
 from blondel.hdl.model_number import ModelNumber
 from blondel.host.describe import RATED_MAX, describe, indicated_amps
 from blondel.host.files import OutputError, check_writable, write_whole
 from blondel.host.texts import TEXTS
-from blondel.host.words import count, quantity
+from blondel.host.words import DAY_S, count, quantity
 
 if TYPE_CHECKING:
     from blondel.boards.board import Board
+    from blondel.host.accuracy import Accuracy
     from blondel.host.calibration import Calibration
+    from blondel.host.cluster import Run
     from blondel.sim.bench import Reading
+    from blondel.sim.measure import Measurement
+    from blondel.sim.source.service import Service
     from blondel.sim.source.source import Source
 
 __all__ = ["main"]
@@ -38,12 +45,22 @@ T = TypeVar("T")
 OK, FAILED, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 #: Longest run, in s: three years.
 SECONDS_MAX = 1e8
+#: Fastest clock of a core, in Hz.
+CLOCK_MAX_HZ = 1e9
+#: What is recorded where no window is given, in s: three cycles of the mains; and the largest recording, in bytes.
+VCD_SECONDS, VCD_BYTES_MAX = 0.05, 2e9
+#: How often a long run is saved, in s.
+SAVE_S = 60.0
 #: A voltage further outside the model's line, as a part of its ends, is not meant for that model.
 FAR_OUTSIDE = 0.2
 
 
 class InputError(Exception):
     """What the user asks for cannot be done; the message is one line."""
+
+
+class _Failure(Exception):
+    """What was asked for was tried, and cannot be done; the message is one line."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -120,6 +137,16 @@ def _numbers(text: str) -> list[float]:
     return [_number(part) for part in text.split(",")]
 
 
+def _window(text: str) -> tuple[float, float]:
+    values = _numbers(text)
+    if len(values) != 2:
+        raise ValueError(f"{text!r} is no window; allowed: START,SECONDS")
+    start, seconds = values
+    if seconds <= 0:
+        raise ValueError(f"a window of {seconds:g} s is out of range; allowed: more than 0 s")
+    return start, seconds
+
+
 def _power_factors(text: str) -> list[str]:
     from blondel.sim.source.loads import power_factor
 
@@ -158,6 +185,10 @@ def _add_meters(parser: argparse.ArgumentParser) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=_argument(ModelNumber.parse), help="for example MDNCT-2SC")
+    _add_line(parser)
+
+
+def _add_line(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--line", type=int, choices=sorted(LINES, reverse=True), default=60,
         help="60 (108–132 V) or 50 Hz (216–264 V); default 60",
@@ -175,16 +206,33 @@ def _add_bits(parser: argparse.ArgumentParser) -> None:
 
 def _add_measurement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--engine", choices=("rtl", "golden", "both"), default="both",
+        "--engine", choices=("rtl", "golden", "both"),
         help="the generated design, the golden model, or both, compared bit for bit; default both",
     )  # fmt: skip
     parser.add_argument(
         "--settle", metavar="S", type=_bounded(0, SECONDS_MAX, " s"),
         help="seconds metered before the figures start; default: what the offset tracking needs",
     )  # fmt: skip
-    parser.add_argument("--seed", metavar="N", type=_whole(0, 2**63), default=1, help="of all randomness; default 1")
+    _add_seed(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--plot", metavar="FILE.png", type=Path, help="draw waveforms, power, energy and pulse edges")
+    parser.add_argument(
+        "--exact-clock", action="store_true",
+        help="run every clock of the RTL; default: a frame follows as soon as the core takes it, with the same result",
+    )  # fmt: skip
+    parser.add_argument(
+        "--clock", metavar="HZ", type=_bounded(0, CLOCK_MAX_HZ, " Hz", above=True), default=12e6,
+        help="the core's, for --exact-clock and --vcd; default 12000000",
+    )  # fmt: skip
+    parser.add_argument("--vcd", metavar="FILE.vcd", type=Path, help="record the RTL's signals at every clock")
+    parser.add_argument(
+        "--vcd-window", metavar="START,SECONDS", type=_argument(_window),
+        help=f"what --vcd records, from the figures' start on; default 0,{VCD_SECONDS:g}",
+    )  # fmt: skip
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", metavar="N", type=_whole(0, 2**63), default=1, help="of all randomness; default 1")
 
 
 @_argument
@@ -214,6 +262,14 @@ def _feature(text: str) -> str:
     from blondel.boards.top import FEATURES
 
     _one_of("feature", FEATURES, text)
+    return text
+
+
+@_argument
+def _accuracy_class(text: str) -> str:
+    from blondel.sim.standards.limits import CLASSES
+
+    _one_of("accuracy class", CLASSES, text)
     return text
 
 
@@ -247,7 +303,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="blondel", allow_abbrev=False,
         description="An open electricity meter core: data sheets, simulated and replayed metering, Verilog, "
         "bitstreams.",
-        epilog="exit status: 0 done, 1 the engines differ or cannot run or a build failed, 2 bad input, 130 stopped",
+        epilog="exit status: 0 done, 1 the engines differ or cannot run, a build or a type test failed, 2 bad input, "
+        "130 stopped",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"blondel {importlib.metadata.version('blondel')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -279,9 +336,22 @@ def _parser() -> argparse.ArgumentParser:
         "--pf", metavar="PF[,PF]", type=_argument(_power_factors), help="power factor: 1 (default), 0.5lag, 0.866lead"
     )
     command.add_argument("--household", action="store_true", help="a household's appliances in place of --amps, --pf")
-    command.add_argument(
+    length = command.add_mutually_exclusive_group()
+    length.add_argument(
         "--seconds", metavar="S", type=_bounded(0, SECONDS_MAX, " s", above=True), default=60.0,
         help="after settling; default 60",
+    )  # fmt: skip
+    length.add_argument(
+        "--days", metavar="D", type=_bounded(0, SECONDS_MAX // DAY_S, above=True),
+        help="in place of --seconds: the golden model for days or years, the RTL in some windows of them",
+    )  # fmt: skip
+    command.add_argument(
+        "--checks", metavar="N", type=_whole(0, 10_000),
+        help="windows of --days in which the RTL is compared; default 12",
+    )  # fmt: skip
+    command.add_argument(
+        "--resume", metavar="FILE", type=Path,
+        help="with --days: where to save the run when it is interrupted, and each minute, and to go on from",
     )  # fmt: skip
     _add_samples(command)
     _add_calibration(command)
@@ -341,6 +411,49 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_samples(command)
     command.add_argument("--json", action="store_true", help="print what was found as JSON")
+
+    command = add(
+        "accuracy", _accuracy, "put a model through the type tests of its accuracy class, simulated, and report",
+        epilog="A .json has all results: --from makes a report of it again.",
+    )  # fmt: skip
+    command.add_argument(
+        "model", metavar="MODEL", nargs="?", type=_argument(ModelNumber.parse), help="for example MDNCT-2SC"
+    )
+    _add_line(command)
+    command.add_argument(
+        "--class", metavar="C", dest="accuracy_class", type=_accuracy_class, default="0.5",
+        help="0.1, 0.2, 0.5 of ANSI C12.20, 0.2S, 0.5S of IEC 62053-22; default 0.5",
+    )  # fmt: skip
+    command.add_argument("--list", action="store_true", help="list the class's tests and where they come from, no more")
+    command.add_argument(
+        "--tests", metavar="T[,T]", type=_names, help="some of the tests alone; none: only --population, --budget"
+    )
+    command.add_argument("--quick", action="store_true", help="fewer points and less certain ones: seconds")
+    command.add_argument(
+        "--meter", metavar="N", type=_whole(0, 10**9),
+        help="which of the meters that --seed draws; default: nominal parts",
+    )  # fmt: skip
+    _add_calibration(command)
+    _add_seed(command)
+    command.add_argument(
+        "--engine", choices=("golden", "rtl"), default="golden",
+        help="of the type test: the golden model (default), or the generated design",
+    )  # fmt: skip
+    command.add_argument(
+        "--population", metavar="N", type=_whole(1, 10**6), help="draw so many meters, too, and tell their yield"
+    )
+    command.add_argument("--budget", action="store_true", help="tell what each part adds to the error, too")
+    command.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, action="append", default=[],
+        help="report (.html), all results (.json), or points (.csv); may be given again",
+    )  # fmt: skip
+    command.add_argument("--json", action="store_true", help="print all results as JSON")
+    command.add_argument("--from", metavar="FILE.json", dest="results", type=Path, help="results to report again")
+    command.add_argument(
+        "--workers", metavar="N", type=_whole(1, 1024),
+        help="processes; default: one for a type test alone, else as many as there are cores",
+    )  # fmt: skip
+    command.add_argument("--cluster", metavar="tcp://HOST:PORT", help="a Dask scheduler whose workers do the work")
 
     command = add("verilog", _verilog, "write a model's core as Verilog, with its ports described")
     _add_model(command)
@@ -491,6 +604,127 @@ def _simulated(args: argparse.Namespace) -> Callable[[MeterConfig], list[Reading
     return take
 
 
+def _accuracy(args: argparse.Namespace) -> int:
+    from blondel.host.accuracy import Accuracy, AccuracyError, list_tests, report
+    from blondel.host.cluster import ClusterError, ClusterUnfit
+    from blondel.sim.rtl.engine import CompileError
+
+    if args.list:
+        print(list_tests(args.accuracy_class), end="")
+        return OK
+    for path in args.output:
+        if path.suffix.lower() not in _ACCURACY_FILES:
+            raise InputError(f"cannot write {path}: its name must end with {', '.join(_ACCURACY_FILES)}")
+        check_writable(path)
+    if args.results is not None:
+        for name in ("model", "tests", "quick", "meter", "calibration", "population", "budget", "workers", "cluster"):
+            value = getattr(args, name)
+            if value is not None and value is not False:
+                raise InputError(f"--from brings its results: leave out {'MODEL' if name == 'model' else f'--{name}'}")
+        try:
+            found = Accuracy.read(args.results)
+        except AccuracyError as error:
+            raise InputError(f"--from {args.results}: {error}") from None
+    elif args.model is None:
+        raise InputError("which model? One of 'blondel models', or --from FILE.json")
+    else:
+        try:
+            found = _put_to_test(args)
+        except ClusterUnfit as error:
+            raise InputError(f"--cluster: {error}") from None
+        except (ClusterError, CompileError, _Failure) as error:
+            _say("error", str(error))
+            return FAILED
+    for path in args.output:
+        text = _ACCURACY_FILES[path.suffix.lower()](found)
+        write_whole(path, lambda file, text=text: file.write(text.encode()))
+    print(_results_json(found) if args.json else report(found), end="", flush=True)
+    if found.test.failed:
+        _say("error", f"{found.test.model} failed: {', '.join(found.test.failed)}")
+        return FAILED
+    return OK
+
+
+def _report_page(found: Accuracy) -> str:
+    from blondel.host.accuracy_page import page
+
+    return page(found)
+
+
+def _results_json(found: Accuracy) -> str:
+    return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
+
+
+def _points_csv(found: Accuracy) -> str:
+    from blondel.host.accuracy import to_csv
+
+    return to_csv(found)
+
+
+#: What writes an accuracy's files, by the ends of their names.
+_ACCURACY_FILES = {".html": _report_page, ".json": _results_json, ".csv": _points_csv}
+
+
+def _put_to_test(args: argparse.Namespace) -> Accuracy:
+    """Calibrate a meter, put it through its tests, and draw others where that is asked for."""
+    from blondel.host.accuracy import Accuracy, judge, only
+    from blondel.host.cluster import version
+    from blondel.sim.afe.parts import Parts
+    from blondel.sim.calibrate import BenchError, calibrate
+    from blondel.sim.standards.budget import budget
+    from blondel.sim.standards.laboratory import plan, warm_up
+    from blondel.sim.standards.population import population
+
+    config = MeterConfig.for_model(args.model, args.line)
+    if args.meter is None:
+        meter, parts = "nominal parts", Parts.nominal(config)
+    else:
+        meter, parts = f"meter {args.meter} of seed {args.seed}", Parts.draw(config, args.seed, args.meter)
+    calibrated, calibration = _calibrated(args, config), f"{args.calibration}"
+    with _status("calibrating …"):
+        if args.calibration is None:
+            try:
+                # Its noise is not that of the tests.
+                calibrated = calibrate(config, parts, seed=~args.seed)
+            except BenchError as error:
+                raise _Failure(f"{meter}: {error}") from None
+            calibration = "on the simulated bench, 23 °C"
+        # Whatever compiles does so here, and not in every process.
+        warm_up(calibrated, parts, args.engine)
+    test = plan(calibrated, parts, args.accuracy_class, quick=args.quick, seed=args.seed, engine=args.engine)
+    if args.tests is not None:
+        try:
+            test = only(test, [] if args.tests == ["none"] else args.tests)
+        except ValueError as error:
+            raise InputError(f"--tests: {error}") from None
+    plans = {"test": test}
+    if args.population is not None:
+        plans["population"] = population(config, args.population, seed=args.seed)
+    if args.budget:
+        plans["budget"] = budget(config, seed=args.seed)
+    tasks = [task for each in plans.values() for task in each.tasks]
+    with _runner(args, len(plans) > 1) as run, _progress("measuring", len(tasks), "measurement") as progress:
+        results = run(tasks, progress)
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    return Accuracy(version(), date, meter, calibration, **judge(plans, results))
+
+
+def _runner(args: argparse.Namespace, much: bool) -> contextlib.AbstractContextManager[Run]:
+    """Return what runs tasks where they are to run.
+
+    A type test alone is done before processes have started.
+    """
+    from blondel.host.cluster import cores, on_cluster, on_this_machine
+    from blondel.sim.standards.laboratory import run
+
+    if args.cluster is not None:
+        if args.workers is not None:
+            raise InputError("--cluster has its own workers: leave out --workers")
+        return on_cluster(args.cluster)
+    workers = args.workers or (cores() if much else 1)
+    return contextlib.nullcontext(run) if workers == 1 else on_this_machine(workers)
+
+
 def _verilog(args: argparse.Namespace) -> int:
     from blondel.hdl.meter import Options
     from blondel.hdl.verilog import convert
@@ -598,9 +832,69 @@ def _run(args: argparse.Namespace) -> int:
     frames = round(args.seconds * config.sample_rate_hz)
     if frames < 1:
         raise InputError(f"--seconds {args.seconds:g} is less than a sample, {1 / config.sample_rate_hz:g} s")
+    if args.days is None:
+        for name in ("checks", "resume"):
+            if getattr(args, name) is not None:
+                raise InputError(f"--{name} is for a run of --days")
     source = _household(args, config, volts, hertz) if args.household else _bench(args, config, volts, hertz)
     settle = config.settle_s if args.settle is None else args.settle
+    if args.days is not None:
+        return _run_days(args, config, source, math.ceil(settle))
     return _measure(args, config, source, config.frames_in(settle), frames)
+
+
+def _run_days(args: argparse.Namespace, config: MeterConfig, service: Service, settle_s: int) -> int:
+    """Meter for days: in whole seconds, by the golden model, with the RTL in some windows."""
+    from blondel.host.report import report
+    from blondel.sim.long_run import ForeignRun, LongRun
+    from blondel.sim.measure import EnginesDiffer
+    from blondel.sim.rtl.engine import CompileError
+    from blondel.sim.source.seconds import Seconds
+
+    if args.engine in ("rtl", "both"):
+        raise InputError(
+            f"--engine {args.engine} is not for --days: the golden model meters them, and --checks N compares the RTL"
+        )
+    for name in ("exact_clock", "vcd", "vcd_window"):
+        if getattr(args, name):
+            raise InputError(f"--{name.replace('_', '-')} is for a run of --seconds")
+    checks = (0 if args.engine else 12) if args.checks is None else args.checks
+    if args.plot is not None:
+        from blondel.host.plot import check_suffix, plot_days
+
+        check_suffix(args.plot)
+    for path in (args.plot, args.resume):
+        if path is not None:
+            check_writable(path)
+    try:
+        source = Seconds(service, config, seed=args.seed)
+    except ValueError as error:
+        raise InputError(f"--days is metered by the second: {error}") from None
+    seconds = max(1, round(args.days * DAY_S))
+    try:
+        with _status("making the engines …"):
+            run = LongRun(config, source, settle_s=settle_s, seconds=seconds, checks=checks, seed=args.seed)
+        if args.resume is not None and args.resume.exists():
+            try:
+                run.restore(args.resume.read_bytes())
+            except ForeignRun as error:
+                raise InputError(f"--resume {args.resume}: {error}") from None
+        with _saving(args.resume, run.save) as pause, _day_progress(run.done_s, settle_s + seconds) as progress:
+            complete = run.run(progress=progress, pause=pause)
+    except (EnginesDiffer, CompileError) as error:
+        _say("error", str(error))
+        return FAILED
+    if not complete:
+        _say("note", f"{run.done_s / DAY_S:.2f} days are in {args.resume}; the same command goes on from there")
+        raise KeyboardInterrupt
+    figures = run.figures()
+    if args.json:
+        print(json.dumps(figures.to_json(), indent=2, allow_nan=False), flush=True)
+    else:
+        print(report(figures), end="", flush=True)
+    if args.plot is not None:
+        plot_days(figures, run.daily_wh, args.plot)
+    return OK
 
 
 def _outside(config: MeterConfig, volts: float) -> str:
@@ -626,7 +920,7 @@ def _check_voltages(config: MeterConfig, v_rms: Iterable[float], v_scale: float)
         _say("warning", each)
 
 
-def _bench(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Source:
+def _bench(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Service:
     """Return a test bench's sines."""
     from blondel.sim.source.loads import Sine
     from blondel.sim.source.mains import Mains
@@ -655,15 +949,16 @@ def _warn_of_overload(config: MeterConfig, amps: Iterable[float]) -> None:
             )
 
 
-def _household(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Source:
+def _household(args: argparse.Namespace, config: MeterConfig, volts: float, hertz: float) -> Service:
     from blondel.sim.source.household import household
 
     for name in ("amps", "pf"):
         if getattr(args, name) is not None:
             raise InputError(f"--household brings its own loads: leave out --{name}")
     return household(
-        volts=volts, hertz=hertz, elements=config.elements, seed=args.seed, sample_rate_hz=config.sample_rate_hz
-    )
+        volts=volts, hertz=hertz, elements=config.elements, seed=args.seed, sample_rate_hz=config.sample_rate_hz,
+        repeating=args.days is not None,
+    )  # fmt: skip
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -748,7 +1043,7 @@ def _warn_of_clipping(whose: str, peak: float, full_scale: float, unit: str, fit
 def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, settle_frames: int, frames: int) -> int:
     from blondel.host.report import report
     from blondel.sim.measure import EnginesDiffer, make_engines, measure
-    from blondel.sim.rtl.engine import CompileError
+    from blondel.sim.rtl.engine import ClockError, CompileError
 
     if args.plot is not None:
         if len(config.meter_elements) > 1:
@@ -761,14 +1056,23 @@ def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, sett
         _say("note", f"the figures start after {settle_frames / config.sample_rate_hz:g} s of settling")
     if args.calibration is not None:
         _say("note", "the truth is the waveforms as they are: what the calibration corrects shows as an error")
-    try:
-        with _status("making the engines …"):
-            engines = make_engines(config, args.engine)
-        with _progress(settle_frames + frames) as progress:
-            measurement = measure(
+    window = _vcd_window(args, config, settle_frames, frames)
+
+    def run(vcd: BinaryIO | None = None) -> Measurement:
+        if vcd is not None:
+            engines["rtl"].record(vcd, *window, args.clock)
+        with _progress("metering", settle_frames + frames, "frame") as progress:
+            return measure(
                 config, source, engines, settle_frames=settle_frames, frames=frames, seed=args.seed,
                 trace=args.plot is not None, progress=progress,
             )  # fmt: skip
+
+    try:
+        with _status("making the engines …"):
+            engines = make_engines(config, args.engine or "both", clock_hz=args.clock if args.exact_clock else None)
+        measurement = run() if args.vcd is None else write_whole(args.vcd, run)
+    except ClockError as error:
+        raise InputError(f"--clock {error}") from None
     except (EnginesDiffer, CompileError) as error:
         _say("error", str(error))
         return FAILED
@@ -779,6 +1083,34 @@ def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, sett
     if args.plot is not None:
         plot(measurement, args.plot)
     return OK
+
+
+def _vcd_window(args: argparse.Namespace, config: MeterConfig, settle_frames: int, frames: int) -> tuple[int, int]:
+    """Return which frames to record: the first, counted from power-up, and how many."""
+    from blondel.sim.rtl.engine import recorded_bytes
+
+    for name in ("exact_clock", "vcd"):
+        if args.engine == "golden" and getattr(args, name):
+            raise InputError(f"--{name.replace('_', '-')} is about the RTL; leave out --engine golden")
+    if args.vcd is None:
+        if args.vcd_window is not None:
+            raise InputError("--vcd-window is what --vcd FILE.vcd records: give both, or none")
+        return 0, 0
+    check_writable(args.vcd)
+    rate = config.sample_rate_hz
+    start_s, seconds = args.vcd_window or (0.0, min(VCD_SECONDS, frames / rate))
+    first, count = settle_frames + round(start_s * rate), max(1, round(seconds * rate))
+    if first < 0 or first + count > settle_frames + frames:
+        whole = f"{-settle_frames / rate:g} to {frames / rate:g} s"
+        raise InputError(f"--vcd-window {start_s:g},{seconds:g} is not within the run; allowed: {whole}")
+    size = recorded_bytes(config, count, args.clock)
+    room = min(VCD_BYTES_MAX, shutil.disk_usage(args.vcd.resolve().parent).free)
+    if size > room:
+        raise InputError(
+            f"--vcd would write about {size / 1e9:.2g} GB; allowed here: {room / 1e9:.2g} GB, "
+            f"a window of {count / rate * room / size:.2g} s"
+        )
+    return first, count
 
 
 @contextlib.contextmanager
@@ -812,12 +1144,57 @@ def _steps() -> Iterator[Callable[[str], None]]:
 
 
 @contextlib.contextmanager
-def _progress(frames: int) -> Iterator[Callable[[int], object]]:
-    """Show on a terminal how far long work is."""
+def _saving(path: Path | None, save: Callable[[], bytes]) -> Iterator[Callable[[], bool] | None]:
+    """Save long work each minute, when it is interrupted, and at its end; yield what tells it to pause for that."""
+    if path is None:
+        yield None
+        return
+    asked = False
+    saved = time.monotonic()
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        asked = True
+
+    def write() -> None:
+        write_whole(path, lambda file: file.write(save()))
+
+    def pause() -> bool:
+        nonlocal saved
+        if time.monotonic() - saved > SAVE_S:
+            write()
+            saved = time.monotonic()
+        return asked
+
+    before = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield pause
+        write()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def _day_progress(done_s: int, end_s: int) -> Iterator[Callable[[int], object]]:
+    """Show on a terminal how far a run of days is, and for how long it will go on."""
+    from tqdm import tqdm
+
+    shown = "{l_bar}{bar}| {n:.1f} of {total:.0f} days [{elapsed}, {remaining} left]"
+    bar = tqdm(
+        total=end_s / DAY_S, initial=done_s / DAY_S, desc="metering", bar_format=shown, disable=None, leave=False
+    )
+    with bar:
+        yield lambda seconds: bar.update(seconds / DAY_S)
+
+
+@contextlib.contextmanager
+def _progress(work: str, total: int, unit: str) -> Iterator[Callable[[int], object]]:
+    """Show on a terminal how far long work is, and how long it will yet take."""
     from tqdm import tqdm
 
     # disable=None: not where standard error is no terminal.
-    bar = tqdm(total=frames, desc="metering", unit=" frames", unit_scale=True, delay=1, disable=None, leave=False)
+    bar = tqdm(total=total, desc=work, unit=f" {unit}s", unit_scale=total > 9999, delay=1, disable=None, leave=False)
     with bar:
         yield bar.update
 

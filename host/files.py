@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 __all__ = ["OutputError", "check_writable", "write_whole"]
+
+
+T = TypeVar("T")
 
 
 class OutputError(Exception):
@@ -33,7 +36,7 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"cannot write {path}: {reason}")
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_whole(path: Path, write: Callable[[BinaryIO], T]) -> T:
     """Write a file so that nobody ever finds half of it.
 
     Parameters
@@ -42,6 +45,11 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         Replaced when all is written; a device (``/dev/stdout``) is written as it is.
     write : callable(file)
         Writes the content.
+
+    Returns
+    -------
+    object
+        What ``write`` returned.
 
     Raises
     ------
@@ -53,13 +61,13 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         if path.exists() and not path.is_file():
             with path.open("wb") as file:
-                write(file)
-            return
+                return write(file)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             with part.open("xb") as file:
-                write(file)
+                written = write(file)
             part.replace(path)
+            return written
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:

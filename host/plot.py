@@ -12,10 +12,10 @@ from matplotlib.ticker import EngFormatter, MultipleLocator
 
 from blondel.host.files import OutputError, write_whole
 from blondel.host.report import energy, energy_unit
-from blondel.host.words import count
+from blondel.host.words import DAY_S, count, duration
 from blondel.sim.measure import Figures, Measurement, Trace
 
-__all__ = ["SUFFIXES", "plot"]
+__all__ = ["SUFFIXES", "plot", "plot_days"]
 
 #: Kinds of file that can be drawn, by their names' ends.
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -209,6 +209,56 @@ def plot(measurement: Measurement, path: Path) -> None:
     """
     check_suffix(path)
     figure = draw(measurement)
+    write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower()))
+
+
+def draw_days(figures: Figures, daily_wh: np.ndarray) -> Figure:
+    """Draw the days of a long run: what each element took and gave back.
+
+    Parameters
+    ----------
+    figures : Figures
+        Of the run.
+    daily_wh : ndarray of float64, (days, elements, 2)
+        Delivered and received energy of each day, in Wh.
+    """
+    figure = Figure(figsize=(11, 6), dpi=110, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    days, total = figure.subplots(2, 1, sharex=True)
+    edges = np.minimum(np.arange(len(daily_wh) + 1), figures.seconds / DAY_S)
+    name, unit = energy_unit(np.abs(daily_wh).max(initial=0.0))
+    base = np.zeros((2, len(daily_wh)))
+    for element in range(figures.config.elements):
+        colour = _ELEMENTS[element % len(_ELEMENTS)]
+        for direction, sign in enumerate((1, -1)):
+            top = base[direction] + sign * daily_wh[:, element, direction] / unit
+            label = f"element {element + 1}" if direction == 0 else None
+            days.stairs(top, edges, baseline=base[direction], fill=True, color=colour, alpha=0.8, label=label)
+            base[direction] = top
+    days.axhline(0, color=_GREY, linewidth=0.8)
+    _dress(days, f"a day's energy, {name}\n← received   delivered →")
+    sums = np.concatenate([np.zeros((1, 2)), daily_wh.sum(axis=1).cumsum(axis=0)])
+    name, unit = energy_unit(sums.max())
+    for label, energies, dashes in (("delivered", sums[:, 0], "-"), ("received", sums[:, 1], (0, (4, 2)))):
+        total.plot(edges, energies / unit, color=_TOTAL, linestyle=dashes, label=label, **_STYLE)
+    _dress(total, f"energy, {name}")
+    total.set_xlim(0, edges[-1])
+    total.set_xlabel("time, days", fontsize=9)
+    for axes in (days, total):
+        axes.legend(loc="upper left", bbox_to_anchor=(1.015, 1.02), fontsize=8, frameon=False, handlelength=1.6)
+    error = figures.total.error_ppm
+    known = "" if error is None else f"   error {error:+.2f} ppm".replace("-", "−")
+    figure.suptitle(
+        f"{figures.config.model or 'Custom meter'}, {figures.config.line.hertz} Hz: {duration(figures.seconds)}{known}",
+        fontsize=12, fontweight="bold", x=0.01, ha="left",
+    )  # fmt: skip
+    return figure
+
+
+def plot_days(figures: Figures, daily_wh: np.ndarray, path: Path) -> None:
+    """Draw the days of a long run into a file: see :func:`draw_days` and :func:`plot`."""
+    check_suffix(path)
+    figure = draw_days(figures, daily_wh)
     write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower()))
 
 

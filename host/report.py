@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from blondel.host.words import count, quantity
+from blondel.host.words import count, duration, quantity
 from blondel.sim.measure import ElementFigures, Figures
 
 __all__ = ["energy", "energy_unit", "report"]
@@ -92,6 +92,8 @@ def report(figures: Figures) -> str:
     )
     if figures.bit_exact:
         engines = f"golden model and RTL agree bit for bit in {count(figures.settle_frames + figures.frames, 'frame')}"
+    elif figures.checked_frames:
+        engines = f"golden model; the RTL agrees bit for bit in {count(figures.checked_frames, 'frame')} of it"
     else:
         engines = f"{figures.engine} engine alone"
     # Three digits, and no exponent.
@@ -100,7 +102,7 @@ def report(figures: Figures) -> str:
     lines = [
         f"{config.model or 'Custom meter'}: {count(config.elements, 'element')}{meters}, "
         f"{quantity(config.class_amps, 'A')}, {volts}, {config.sample_rate_hz:g} samples/s, {config.sample_bits} bits",
-        f"{figures.seconds:g} s ({count(figures.frames, 'frame')}), after {figures.settle_s:g} s of settling",
+        f"{duration(figures.seconds)} ({count(figures.frames, 'frame')}), after {figures.settle_s:g} s of settling",
         "",
         *_energies(figures),
         "",

@@ -9,7 +9,11 @@ import numpy as np
 
 from blondel.hdl.config import MeterConfig
 
-__all__ = ["METER_OUTPUTS", "Engine", "Events", "Record", "State", "output_names"]
+__all__ = ["METER_OUTPUTS", "Engine", "Events", "Record", "State", "StateError", "output_names"]
+
+
+class StateError(ValueError):
+    """What was saved cannot be restored here; the message says why."""
 
 
 class Record:
@@ -195,3 +199,15 @@ class Engine(Protocol):
 
     def preset(self, state: State) -> None:
         """Continue where another meter stood; before the first frame."""
+
+    def save(self) -> bytes:
+        """Return all that :meth:`next` goes on from."""
+
+    def restore(self, state: bytes) -> None:
+        """Go on where :meth:`save` was called, in this process or in another.
+
+        Raises
+        ------
+        StateError
+            It is no state, or that of another meter.
+        """

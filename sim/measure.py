@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -19,14 +20,18 @@ from blondel.sim.truth import Truth, error_ppm
 
 __all__ = [
     "ENGINES",
+    "Bench",
     "ElementFigures",
     "EnginesDiffer",
     "Figures",
     "Measurement",
     "MeterFigures",
+    "Tally",
     "Trace",
+    "energy_wh",
     "make_engines",
     "measure",
+    "metered",
 ]
 
 #: Engines by name, in the order in which they run.
@@ -49,9 +54,22 @@ class EnginesDiffer(Exception):
     """Two engines did not give the same integers; the message shows the first difference."""
 
 
-def make_engines(config: MeterConfig, which: str) -> dict[str, Engine]:
-    """Make the engines to run: ``golden``, ``rtl`` or ``both``, ready to start without delay."""
-    engines = {name: make(config) for name, make in ENGINES.items() if which in (name, "both")}
+def make_engines(config: MeterConfig, which: str, *, clock_hz: float | None = None) -> dict[str, Engine]:
+    """Make the engines to run, ready to start without delay.
+
+    Parameters
+    ----------
+    config : MeterConfig
+        The meter's.
+    which : str
+        ``golden``, ``rtl`` or ``both``.
+    clock_hz : float or None
+        As for :class:`blondel.sim.rtl.engine.RtlMeter`.
+    """
+    makers = dict(ENGINES)
+    if clock_hz is not None:
+        makers["rtl"] = functools.partial(RtlMeter, clock_hz=clock_hz)
+    engines = {name: make(config) for name, make in makers.items() if which in (name, "both")}
     for engine in engines.values():
         # The first call compiles or loads code; it is not to count as metering.
         engine.next(np.zeros((1, config.channels), dtype=np.int32))
@@ -150,6 +168,8 @@ class Figures:
         Whether two engines ran, and agreed.
     real_time_factor : float
         Time metered over the time that the engines took for it.
+    checked_frames : int
+        Frames in which the golden model was compared with the RTL, where it ran alone. Default 0.
     meters : tuple of MeterFigures
         Figures of each meter, where there are several.
     """
@@ -165,6 +185,7 @@ class Figures:
     engine: str
     bit_exact: bool
     real_time_factor: float
+    checked_frames: int = 0
     meters: tuple[MeterFigures, ...] = ()
 
     @property
@@ -196,6 +217,7 @@ class Figures:
             "flags": self.flags,
             "engine": self.engine,
             **({"bit_exact": True} if self.bit_exact else {}),
+            **({"checked_frames": self.checked_frames} if self.checked_frames else {}),
             "real_time_factor": self.real_time_factor,
             **({} if config.model else {"pulse_wh": config.pulse_wh}),
             **({"meters": [meter.to_json() for meter in self.meters]} if self.meters else {}),
@@ -286,19 +308,42 @@ def _compare_states(names: list[str], first: State, second: State, frames: int) 
             )
 
 
-class _Bench:
-    """The engines, fed with the same frames and compared after each chunk."""
+class Bench:
+    """Engines, fed with the same frames and compared after each call.
+
+    Parameters
+    ----------
+    engines : dict of str to Engine
+        By name.
+    config : MeterConfig
+        Theirs.
+
+    Attributes
+    ----------
+    frames : int
+        Frames metered.
+    seconds : float
+        Time that the engines took, in s.
+    state : State
+        After the last call.
+    """
 
     def __init__(self, engines: dict[str, Engine], config: MeterConfig):
         self._names = list(engines)
         self._engines = list(engines.values())
         self._config = config
-        self._events: list[Events] = []
         self.frames = 0
         self.seconds = 0.0
         self.state = self._engines[0].state()
 
-    def next(self, codes: np.ndarray) -> None:
+    def next(self, codes: np.ndarray) -> Events:
+        """Meter more frames.
+
+        Raises
+        ------
+        EnginesDiffer
+            Two engines gave different integers.
+        """
         start = time.perf_counter()
         events = [engine.next(codes) for engine in self._engines]
         self.seconds += time.perf_counter() - start
@@ -308,12 +353,8 @@ class _Bench:
             names = [self._names[0], self._names[n]]
             _compare_events(names, events[0], events[n], self._config)
             _compare_states(names, states[0], states[n], self.frames)
-        self._events.append(events[0])
         self.state = states[0]
-
-    @property
-    def events(self) -> Events:
-        return Events.join(self._events)
+        return events[0]
 
 
 def _marks(config: MeterConfig, settle: int, end: int) -> list[int]:
@@ -334,75 +375,115 @@ def _chunks(marks: list[int]) -> Iterator[tuple[int, int]]:
             start += count
 
 
-def _energy_wh(config: MeterConfig, state: State, base: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each element's net, delivered and received energy since ``base``, in Wh."""
+def energy_wh(config: MeterConfig, state: State, base: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each element's net, delivered and received energy since ``base``, in Wh, though a register rolled over."""
+    span = config.quantum << config.register_bits
     rows = []
     for element in range(config.elements):
         pair = zip(state.delivered_received(element), base.delivered_received(element), strict=True)
-        delivered, received = (now - then for now, then in pair)
+        delivered, received = ((now - then + span // 2) % span - span // 2 for now, then in pair)
         # Energy that flows back while the direction has not turned yet is the other direction's.
         delivered, received = max(delivered, 0) + max(-received, 0), max(received, 0) + max(-delivered, 0)
-        rows.append([state.net(element) - base.net(element), delivered, received])
+        net = (state.net(element) - base.net(element) + span // 2) % span - span // 2
+        rows.append([net, delivered, received])
     return tuple(np.array([[float(lsb * config.product_wh) for lsb in row] for row in rows]).T)
 
 
-class _Outputs:
-    """The outputs' levels over a run."""
+class Tally:
+    """Counts the edges of the outputs as they come, so that a run of any length takes the same memory.
 
-    def __init__(self, events: Events, config: MeterConfig, start: int):
+    Parameters
+    ----------
+    config : MeterConfig
+        The meter's.
+
+    Attributes
+    ----------
+    levels : ndarray of bool, (outputs,)
+        Levels now, by number of output.
+    rises, falls : ndarray of int64, (outputs,)
+        Edges since :meth:`start`.
+    before : ndarray of bool, (outputs,)
+        Levels that count as raised whatever comes: those at :meth:`start`, but for power-up's.
+    """
+
+    def __init__(self, config: MeterConfig):
         self._names = output_names(config)
-        self._events = events
-        self._start = start
-
-    def edges(self, name: str) -> tuple[Events, bool]:
-        """Return an output's edges within the figures, and its level before them."""
-        own = self._events.of(self._names.index(name))
-        before = np.searchsorted(own.frame, self._start)
         # At power-up an element counts as not loaded; all else is off.
-        level = bool(own.level[before - 1]) if before else name.startswith("no_load")
-        return Events(own.frame[before:], own.output[before:], own.level[before:]), level
+        self.levels = np.array([name.startswith("no_load") for name in self._names])
+        self.before = np.zeros(len(self._names), dtype=bool)
+        self.rises, self.falls = np.zeros((2, len(self._names)), dtype=np.int64)
 
-    def falls(self, name: str) -> int:
-        edges, _ = self.edges(name)
-        return int(np.count_nonzero(~edges.level))
+    def start(self) -> None:
+        """Count from here on."""
+        self.before = self.levels.copy()
+        self.rises[:] = self.falls[:] = 0
 
-    def rises(self, name: str) -> int:
-        edges, _ = self.edges(name)
-        return int(np.count_nonzero(edges.level))
+    def add(self, events: Events) -> None:
+        """Count more edges."""
+        self.rises += np.bincount(events.output[events.level], minlength=len(self._names))
+        self.falls += np.bincount(events.output[~events.level], minlength=len(self._names))
+        self.levels[events.output] = events.level
 
     def raised(self, name: str) -> bool:
-        """Tell whether an indicator was on; one that only still is on from power-up was not raised."""
-        edges, before = self.edges(name)
-        last = bool(edges.level[-1]) if len(edges) else before
-        return bool(edges.level.any()) or last or (before and self._start > 0)
+        """Tell whether an output was on; one that only still is on from power-up was not raised."""
+        output = self._names.index(name)
+        return bool(self.rises[output] or self.levels[output] or self.before[output])
+
+    def rises_of(self, name: str) -> int:
+        """Return how often an output rose."""
+        return int(self.rises[self._names.index(name)])
+
+    def falls_of(self, name: str) -> int:
+        """Return how often an output fell."""
+        return int(self.falls[self._names.index(name)])
+
+    def flags(self, config: MeterConfig, lost: int) -> dict[str, list[bool] | bool | int]:
+        """Return the indicators that were raised, as :class:`Figures` has them."""
+        flags: dict[str, list[bool] | bool | int] = {
+            name: [self.raised(f"{name}[{element}]") for element in range(config.elements)]
+            for name in ("voltage", "reversed", "overrange", "no_load")
+        }
+        queued = any(self.raised(name) for name in self._names if name.startswith("queued"))
+        return flags | {"queued": queued, "lost_frames": lost}
 
 
-def _flags(outputs: _Outputs, config: MeterConfig, lost: int) -> dict[str, list[bool] | bool | int]:
-    flags: dict[str, list[bool] | bool | int] = {
-        name: [outputs.raised(f"{name}[{element}]") for element in range(config.elements)]
-        for name in ("voltage", "reversed", "overrange", "no_load")
-    }
-    queued = any(outputs.raised(name) for name in output_names(config) if name.startswith("queued"))
-    return flags | {"queued": queued, "lost_frames": lost}
+def metered(config: MeterConfig, tally: Tally, energies: np.ndarray, lost: int) -> dict[str, object]:
+    """Return those fields of :class:`Figures` that energies and outputs give.
 
-
-def _meter_figures(config: MeterConfig, outputs: _Outputs, energies: np.ndarray) -> tuple[MeterFigures, ...]:
-    """Return each meter's figures; ``energies`` are delivered, received, true and apparent, (4, elements)."""
-    figures, first = [], 0
+    Parameters
+    ----------
+    config : MeterConfig
+        The meters'.
+    tally : Tally
+        Of their outputs.
+    energies : ndarray of float64, (4, elements)
+        Delivered, received, true and apparent energy of each element, in Wh.
+    lost : int
+        Frames lost.
+    """
+    meters, first = [], 0
     for meter, elements in enumerate(config.meter_elements):
         own = range(first, first + elements)
         of = f"[{meter}]" if len(config.meter_elements) > 1 else ""
-        figures.append(
+        meters.append(
             MeterFigures(
                 elements=tuple(own),
                 total=_element_figures(*energies[:, own].sum(axis=1)),
-                pulses={name: outputs.falls(f"output_{name}{of}") for name in PULSE_OUTPUTS},
-                counts=outputs.rises(f"counter{of}"),
-                queued=outputs.raised(f"queued{of}"),
+                pulses={name: tally.falls_of(f"output_{name}{of}") for name in PULSE_OUTPUTS},
+                counts=tally.rises_of(f"counter{of}"),
+                queued=tally.raised(f"queued{of}"),
             )
         )
         first += elements
-    return tuple(figures)
+    return {
+        "elements": tuple(_element_figures(*row) for row in energies.T),
+        "total": _element_figures(*energies.sum(axis=1)),
+        "pulses": {name: sum(meter.pulses[name] for meter in meters) for name in PULSE_OUTPUTS},
+        "counts": sum(meter.counts for meter in meters),
+        "flags": tally.flags(config, lost),
+        "meters": tuple(meters) if len(meters) > 1 else (),
+    }
 
 
 def _element_figures(delivered_wh: float, received_wh: float, true_wh: float, apparent_wh: float) -> ElementFigures:
@@ -415,7 +496,8 @@ def _element_figures(delivered_wh: float, received_wh: float, true_wh: float, ap
 def _trace(
     config: MeterConfig,
     source: Source,
-    outputs: _Outputs,
+    events: Events,
+    levels: np.ndarray,
     settle_frames: int,
     frames: int,
     points: list[tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray]]],
@@ -429,8 +511,8 @@ def _trace(
     volts, amps = source.samples(settle_frames + first, shown)
     edges = {}
     for name in ("output_10", "output_100", "output_1000", "counter", "test"):
-        events, before = outputs.edges(name)
-        edges[name] = ((events.frame - settle_frames) / rate, before)
+        output = output_names(config).index(name)
+        edges[name] = ((events.of(output).frame - settle_frames) / rate, bool(levels[output]))
     return Trace(
         wave_s=(first + np.arange(shown)) / rate,
         volts=volts,
@@ -492,37 +574,37 @@ def measure(
         converter = IdealAdc(config, seed=seed)
     truth = Truth(config.elements, source.sample_rate_hz, end, period_frames=source.period_frames)
     first_true, last_true = settle_frames - config.path_delay, end - config.path_delay
-    bench = _Bench(engines, config)
+    bench = Bench(engines, config)
     base = bench.state
     marks = [settle_frames, *(_marks(config, settle_frames, end) if trace else ()), end]
-    points = []
+    points, edges = [], []
+    tally = Tally(config)
     for start, count in _chunks(marks):
         volts, amps = source.samples(start, count)
         truth.add(volts, amps, slice(max(0, first_true - start), max(0, last_true - start)))
-        bench.next(converter.codes(start, volts, amps))
+        events = bench.next(converter.codes(start, volts, amps))
+        tally.add(events)
+        if trace and start >= settle_frames:
+            edges.append(events)
         if bench.frames == settle_frames:
             base = bench.state
+            tally.start()
         if trace and bench.frames in marks[1:]:
-            points.append((bench.frames, _energy_wh(config, bench.state, base)))
+            points.append((bench.frames, energy_wh(config, bench.state, base)))
         if progress is not None:
             progress(count)
-    outputs = _Outputs(bench.events, config, settle_frames)
-    _, delivered, received = _energy_wh(config, bench.state, base)
+    _, delivered, received = energy_wh(config, bench.state, base)
     energies = np.stack([delivered, received, truth.energy_wh, truth.apparent_wh])
-    meters = _meter_figures(config, outputs, energies)
     figures = Figures(
         config=config,
         settle_frames=settle_frames,
         frames=frames,
-        elements=tuple(_element_figures(*row) for row in energies.T),
-        total=_element_figures(*energies.sum(axis=1)),
-        pulses={name: sum(meter.pulses[name] for meter in meters) for name in PULSE_OUTPUTS},
-        counts=sum(meter.counts for meter in meters),
-        flags=_flags(outputs, config, bench.state.lost - base.lost),
+        **metered(config, tally, energies, bench.state.lost - base.lost),
         engine="both" if len(engines) > 1 else next(iter(engines)),
         bit_exact=len(engines) > 1,
         real_time_factor=end / config.sample_rate_hz / bench.seconds,
-        meters=meters if len(meters) > 1 else (),
     )
-    return Measurement(figures, _trace(config, source, outputs, settle_frames, frames, points) if trace else None)
+    if not trace:
+        return Measurement(figures, None)
+    return Measurement(figures, _trace(config, source, Events.join(edges), tally.before, settle_frames, frames, points))
 

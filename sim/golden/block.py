@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 
+import numpy as np
+
 __all__ = ["Block"]
 
 
@@ -20,6 +22,15 @@ class Block(abc.ABC):
     @abc.abstractmethod
     def next(self, *arrays):
         """Continue where the last call stopped."""
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Return all that :meth:`next` goes on from, by name; here the arrays of ``state``, its compiled functions'."""
+        return {name: each for name, each in self.state._asdict().items() if isinstance(each, np.ndarray)}
+
+    def restore(self, saved: dict[str, np.ndarray]) -> None:
+        """Go on from what :meth:`save` returned."""
+        for name, each in saved.items():
+            getattr(self.state, name)[:] = each
 
     def process(self, *arrays):
         """Start afresh: the same as :meth:`reset`, then :meth:`next`."""

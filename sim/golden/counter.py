@@ -46,6 +46,15 @@ class CounterDrive(Block):
         # Frames, from the next call's first one on, in which a pulse ends: none, or one.
         self._falls = np.empty(0, dtype=np.int64)
 
+    def save(self) -> dict[str, np.ndarray]:
+        """See :meth:`blondel.sim.golden.block.Block.save`."""
+        return {"records": self.records, "falls": self._falls, "queue": self._queue.save()["words"]}
+
+    def restore(self, saved: dict[str, np.ndarray]) -> None:
+        """See :meth:`blondel.sim.golden.block.Block.restore`."""
+        self.records, self._falls = saved["records"], saved["falls"]
+        self._queue.restore({"words": saved["queue"]})
+
     def next(self, frames: int, count_frames: np.ndarray) -> Events:
         """Let time go on; the cost is by counts, not by frames.
 

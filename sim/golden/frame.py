@@ -83,6 +83,14 @@ class Frame(Block):
         # Valid frames since the last window's end, and the last one's first voltage.
         self.place, self.voltage = 0, 0
 
+    def save(self) -> dict[str, np.ndarray]:
+        """See :meth:`blondel.sim.golden.block.Block.save`."""
+        return {"words": np.array([self.frames, self.lost, self.place, self.voltage], dtype=np.int64)}
+
+    def restore(self, saved: dict[str, np.ndarray]) -> None:
+        """See :meth:`blondel.sim.golden.block.Block.restore`."""
+        self.frames, self.lost, self.place, self.voltage = saved["words"].tolist()
+
     def preset(self, frames: int, lost: int) -> None:
         """Set the counters; no window moves."""
         self.frames, self.lost = frames, lost

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import zipfile
 
 import numpy as np
 
 from blondel.hdl.config import MeterConfig
-from blondel.sim.engine import METER_OUTPUTS, Events, State, output_names
+from blondel.sim.engine import METER_OUTPUTS, Events, State, StateError, output_names
 from blondel.sim.golden.block import Block
 from blondel.sim.golden.counter import CounterDrive
 from blondel.sim.golden.energy import NO_LOAD, Energy
@@ -33,7 +35,7 @@ class GoldenMeter(Block):
     Attributes
     ----------
     blocks : dict of str, Block
-        Those that have a state, by name.
+        Those of the elements that have a state, by name.
     """
 
     def __init__(self, config: MeterConfig):
@@ -52,9 +54,19 @@ class GoldenMeter(Block):
         self._outputs = [(PulseOutputs(config), CounterDrive(config)) for _ in config.meter_elements]
         self.reset()
 
+    @property
+    def _parts(self) -> dict[str, Block]:
+        """All that has a state, by name."""
+        outputs = {
+            f"{name}[{meter}]": block
+            for meter, pair in enumerate(self._outputs)
+            for name, block in zip(("pulses", "counter"), pair, strict=True)
+        }
+        return self.blocks | outputs
+
     def reset(self) -> None:
         """Return to the state at power-up."""
-        for block in (*self.blocks.values(), *itertools.chain(*self._outputs)):
+        for block in self._parts.values():
             block.reset()
         self._frame = 0
         # At power-up an element is not loaded until it turns out to be.
@@ -114,7 +126,7 @@ class GoldenMeter(Block):
     @property
     def offset_corrections(self) -> np.ndarray:
         """What the offset records show: each channel's correction, LSB of the converter × 2**-window_log2."""
-        return self._blocks["offset"].correction.copy()
+        return self.blocks["offset"].correction.copy()
 
     def preset(self, state: State) -> None:
         """Continue where another meter stood; before the first frame."""
@@ -124,3 +136,30 @@ class GoldenMeter(Block):
             pulses.preset(records[:2])
             counter.preset(records[2:])
         blocks["frame"].preset(state.frames, state.lost)
+
+    def save(self) -> bytes:
+        """Return all that :meth:`next` goes on from."""
+        content = {f"{name}.{key}": each for name, block in self._parts.items() for key, each in block.save().items()}
+        file = io.BytesIO()
+        np.savez(file, config=repr(self.config), frame=self._frame, shown=self._shown, **content)
+        return file.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        """Go on where :meth:`save` was called, in this process or in another.
+
+        Raises
+        ------
+        StateError
+            It is no state, or that of another configuration.
+        """
+        try:
+            with np.load(io.BytesIO(state)) as file:
+                content = dict(file)
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+            raise StateError("this is no state of a meter that GoldenMeter.save() wrote") from None
+        if str(content.get("config")) != repr(self.config):
+            raise StateError("the state is another configuration's")
+        self._frame, self._shown = int(content["frame"]), content["shown"]
+        for name, block in self._parts.items():
+            own = {key.removeprefix(f"{name}."): each for key, each in content.items() if key.startswith(f"{name}.")}
+            block.restore(own)

@@ -27,7 +27,8 @@ CHUNK_FRAMES = 1024
 STATUS = ("voltage", "reversed", "overrange", "no_load")
 
 
-@njit(cache=True)
+# Without Python's lock: a thread can make the next frames meanwhile.
+@njit(cache=True, nogil=True)
 def run(
     frames, ok, place, voltage, sample_bits, window_frames, window_frames_most, offset, phase, gain, indicators, energy,
     shown,

@@ -75,6 +75,14 @@ class EdgeQueue(Block):
         self.waiting = int(waiting)
         self._blocked = 0
 
+    def save(self) -> dict[str, np.ndarray]:
+        """See :meth:`blondel.sim.golden.block.Block.save`."""
+        return {"words": np.array([self.waiting, self._blocked], dtype=np.int64)}
+
+    def restore(self, saved: dict[str, np.ndarray]) -> None:
+        """See :meth:`blondel.sim.golden.block.Block.restore`."""
+        self.waiting, self._blocked = saved["words"].tolist()
+
     def next(self, frames: int, arrivals: np.ndarray) -> tuple[np.ndarray, int]:
         """Let time go on; the cost is by units and edges, not by frames.
 
@@ -135,6 +143,17 @@ class PulseOutputs(Block):
         self.records = np.array(records, dtype=np.int64)
         for queue, waiting in zip(self._queues, self.records[:, 0], strict=True):
             queue.preset(waiting)
+
+    def save(self) -> dict[str, np.ndarray]:
+        """See :meth:`blondel.sim.golden.block.Block.save`."""
+        queues = np.stack([queue.save()["words"] for queue in self._queues])
+        return {"records": self.records, "queues": queues, "queued": np.array(self.queued)}
+
+    def restore(self, saved: dict[str, np.ndarray]) -> None:
+        """See :meth:`blondel.sim.golden.block.Block.restore`."""
+        self.records, self.queued = saved["records"], bool(saved["queued"])
+        for queue, words in zip(self._queues, saved["queues"], strict=True):
+            queue.restore({"words": words})
 
     def next(self, frames: int, tick_frames: np.ndarray) -> tuple[Events, np.ndarray]:
         """Let time go on; the cost is by ticks and edges, not by frames.

@@ -88,7 +88,9 @@ class Habit:
         return out
 
 
-def appliances(volts: float, *, seed: int = 0, start_hour: float = 11.5, compression: float = 1.0) -> list[Load]:
+def appliances(
+    volts: float, *, seed: int = 0, start_hour: float = 11.5, compression: float = 1.0, steps: int | None = None
+) -> list[Load]:
     """Return a household's loads: every second one belongs on the second element.
 
     Parameters
@@ -97,6 +99,8 @@ def appliances(volts: float, *, seed: int = 0, start_hour: float = 11.5, compres
         Rated voltage, in V rms.
     seed, start_hour, compression
         As for :func:`household`.
+    steps : int or None
+        As for :class:`~blondel.sim.source.loads.Photovoltaic`. Default ``None``.
     """
 
     def at(number: int, load: Load, hours: tuple, minutes: tuple, *opening: tuple[float, float]) -> Switched:
@@ -106,7 +110,7 @@ def appliances(volts: float, *, seed: int = 0, start_hour: float = 11.5, compres
         SwitchingSupply(12.0),
         SwitchingSupply(9.0),
         fridge(180.0 / volts, on_s=840.0 / compression, period_s=2400.0 / compression, first_s=20.0),
-        Photovoltaic(3000.0, start_hour, compression, seed=1000 * seed),
+        Photovoltaic(3000.0, start_hour, compression, steps=steps, seed=1000 * seed),
         at(1, Kettle(1500.0, volts), ((6, 9, 2), (11, 22, 3)), (2, 4), (5, 14), (24, 62)),
         at(2, InductionCooker(1800.0, volts), ((7, 8, 1), (11, 13, 1), (17, 20, 2)), (10, 40), (8, 58), (66, 110)),
         at(3, Kettle(3500.0, volts), ((0, 24, 14),), (8, 20), (30, 50), (70, 100)),
@@ -128,6 +132,7 @@ def household(
     compression: float = 1.0,
     sample_rate_hz: float = 8000.0,
     duration_s: float | None = None,
+    repeating: bool = False,
 ) -> Service:
     """Return a household that lives as its seed says.
 
@@ -154,6 +159,9 @@ def household(
         Frames per second. Default 8000.
     duration_s : float or None
         How long it lasts, in s. Default ``None``: without end.
+    repeating : bool
+        Whether seconds are to come again, as :class:`~blondel.sim.source.seconds.Seconds` needs it: then the mains'
+        frequency does not wander, and the sun's power has steps of 2 %. Default false.
 
     Raises
     ------
@@ -167,7 +175,9 @@ def household(
     loads: list[list[Load]] = [[] for _ in range(elements)]
     number = 0
     while number == 0 or number < elements:
-        more = appliances(volts, seed=seed + number, start_hour=start_hour, compression=compression)
+        more = appliances(
+            volts, seed=seed + number, start_hour=start_hour, compression=compression, steps=50 if repeating else None
+        )
         for load in more:
             loads[number % elements].append(load)
             number += 1
@@ -177,7 +187,7 @@ def household(
         hertz=hertz,
         angles_deg=tuple(180.0 * (element % 2) for element in range(elements)),
         harmonics={k: value for k, value in harmonics.items() if k * hertz < 0.4 * sample_rate_hz},
-        drift_hz=0.02,
+        drift_hz=0.0 if repeating else 0.02,
         drift_s=47.0,
     )
     return Service(mains, loads, sample_rate_hz=sample_rate_hz, duration_s=duration_s)

@@ -8,9 +8,10 @@ sharp as the samples: nothing limits the bandwidth.
 from __future__ import annotations
 
 import abc
+import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from blondel.sim.noise import stream_key
 from blondel.sim.source.mains import Wave
 
 __all__ = [
+    "Burst",
     "Cycle",
     "Dimmer",
     "FridgeMotor",
@@ -83,6 +85,27 @@ class Load(abc.ABC):
         ndarray of float64, (frames,)
             In A; positive where the load takes energy while the voltage is positive.
         """
+
+    def moments(self, start: int, count: int, since: int, rate: int) -> Sequence[Hashable]:
+        """Tell seconds with the same current from others, under a voltage that repeats every second.
+
+        Parameters
+        ----------
+        start : int
+            Index of the first second's first frame: whole seconds from frame 0.
+        count : int
+            Seconds.
+        since : int
+            Index of the frame at which the load was switched on; not after ``start``.
+        rate : int
+            Frames per second.
+
+        Returns
+        -------
+        sequence of hashable, (count,)
+            Equal where the current is; this load's follows the voltage alone, and is the same in all.
+        """
+        return [0] * count
 
 
 @dataclass(frozen=True)
@@ -211,6 +234,37 @@ class Dimmer(Resistor):
 
 
 @dataclass(frozen=True)
+class Burst(Load):
+    """A load behind a burst-fire controller: whole cycles on, whole cycles off, from frame 0.
+
+    Parameters
+    ----------
+    load : Load
+        What is switched.
+    hertz : float
+        The mains' frequency: the controller switches where the voltage at 0° rises through zero.
+    on_cycles, off_cycles : int
+        Cycles of current, and without. Defaults 2, 2.
+    """
+
+    load: Load
+    hertz: float
+    on_cycles: int = 2
+    off_cycles: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hertz < math.inf:
+            raise ValueError(f"hertz is {self.hertz}; allowed: more than 0")
+        for name in ("on_cycles", "off_cycles"):
+            if not getattr(self, name) >= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+
+    def amps(self, wave: Wave, since: int = 0) -> np.ndarray:
+        cycles = wave.frames * (self.hertz / wave.sample_rate_hz)
+        return (cycles % (self.on_cycles + self.off_cycles) < self.on_cycles) * self.load.amps(wave, since)
+
+
+@dataclass(frozen=True)
 class SwitchingSupply(Load):
     """A rectifier with a reservoir capacitor: a short pulse of current at each peak of the voltage.
 
@@ -271,13 +325,21 @@ class FridgeMotor(Load):
     dc_s: float = 0.025
     third: float = 0.08
 
+    def _inrush_frames(self, rate: float) -> int:
+        # After 40 time constants the rest is below the resolution of a float64.
+        return math.ceil(40 * max(self.start_s, self.dc_s) * rate)
+
+    def moments(self, start: int, count: int, since: int, rate: int) -> Sequence[Hashable]:
+        """See :meth:`Load.moments`."""
+        last = self._inrush_frames(rate)
+        return [min(start + n * rate - since, last) for n in range(count)]
+
     def amps(self, wave: Wave, since: int = 0) -> np.ndarray:
         cosine, sine = power_factor(self.factor)
         fundamental = cosine * wave.sine - sine * wave.cosine
         third = self.third * (3 - 4 * wave.sine**2) * wave.sine
         out = fundamental + third
-        # After 40 time constants the rest is below the resolution of a float64.
-        rest = min(math.ceil(40 * max(self.start_s, self.dc_s) * wave.sample_rate_hz) - (wave.start - since), len(wave))
+        rest = min(self._inrush_frames(wave.sample_rate_hz) - (wave.start - since), len(wave))
         if rest > 0:
             seconds = (wave.frames[:rest] - since) / wave.sample_rate_hz
             s, c = wave.at(since)
@@ -322,8 +384,14 @@ class InductionCooker(Load):
                 "allowed: 0 < ramp_s <= burst_s <= period_s"
             )
 
+    def moments(self, start: int, count: int, since: int, rate: int) -> Sequence[Hashable]:
+        """See :meth:`Load.moments`."""
+        period = self.period_s * rate
+        return [(start + n * rate - since) % period for n in range(count)]
+
     def amps(self, wave: Wave, since: int = 0) -> np.ndarray:
-        seconds = ((wave.frames - since) / wave.sample_rate_hz) % self.period_s
+        # The same in each period, to the last place, where that is a whole number of frames.
+        seconds = (wave.frames - since) % (self.period_s * wave.sample_rate_hz) / wave.sample_rate_hz
         level = np.minimum(seconds / self.ramp_s, 1.0) * (seconds < self.burst_s)
         out = (self.watts / self.rated_volts**2) * level * wave.volts
         return out + (math.sqrt(2) * self.filter_amps) * wave.cosine
@@ -346,6 +414,8 @@ class Photovoltaic(Load):
         Seconds of the day that pass in a second of the samples. Default 1.
     clouds : float
         Part of the power that the thickest cloud takes, 0 to 1. Default 0.8.
+    steps : int or None
+        Steps from no power to all of it that the level takes; ``None``: it takes any. Default ``None``.
     seed : int
         Of the clouds. Default 0.
     """
@@ -354,6 +424,7 @@ class Photovoltaic(Load):
     start_hour: float = 12.0
     compression: float = 1.0
     clouds: float = 0.8
+    steps: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -369,7 +440,13 @@ class Photovoltaic(Load):
         before, after = (float(stream_key(self.seed, place + k)) * 2.0**-64 for k in (0, 1))
         cover = before + (after - before) * (now / 15 - place)
         shade = min(max((cover - 0.5) / 0.3, 0.0), 1.0)
-        return max(sun, 0.0) * (1 - self.clouds * shade)
+        level = max(sun, 0.0) * (1 - self.clouds * shade)
+        return level if self.steps is None else round(level * self.steps) / self.steps
+
+    def moments(self, start: int, count: int, since: int, rate: int) -> Sequence[Hashable]:
+        """See :meth:`Load.moments`."""
+        levels = [self.level(start / rate + n) for n in range(count + 1)]
+        return list(itertools.pairwise(levels))
 
     def amps(self, wave: Wave, since: int = 0) -> np.ndarray:
         step = math.ceil(wave.sample_rate_hz)
@@ -463,6 +540,22 @@ class Switched(Load):
             begin, end = max(first, wave.start), min(since + _frame(off * rate), stop)
             if begin < end:
                 out[begin - wave.start : end - wave.start] += self.load.amps(wave.part(begin, end), first)
+        return out
+
+    def moments(self, start: int, count: int, since: int, rate: int) -> Sequence[Hashable]:
+        """See :meth:`Load.moments`."""
+        out: list[Hashable] = [None] * count
+        for on, off in self.timetable.intervals((start - since - 1) / rate, (start - since) / rate + count):
+            first, last = since + _frame(on * rate), since + _frame(off * rate)
+            # Seconds that it is on from beginning to end; then those in which it is switched, told by where.
+            whole = max(-(-(first - start) // rate), 0)
+            end = min((last - start) // rate, count)
+            if whole < end:
+                out[whole:end] = self.load.moments(start + whole * rate, end - whole, first, rate)
+            for second in {(first - start) // rate, (last - start) // rate} - {*range(whole, end)}:
+                begin = start + second * rate
+                if 0 <= second < count and max(first, begin) < min(last, begin + rate):
+                    out[second] = (out[second], first - begin, last - begin)
         return out
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +243,59 @@ def test_a_missing_compiler_is_told(capsys, monkeypatch):
     status, out, err = run(capsys, "run", "MSNCT-1SC", "--engine", "rtl")
     assert (status, out) == (1, "")
     assert err.startswith("blondel: error: C++ compiler 'no-such-compiler' does not run")
+
+
+DAYS = ["run", "MDNCT-1SC", "--household", "--days", "0.001", "--settle", "0", "--sample-rate", "2000"]
+
+
+def test_days_are_saved_and_finished_once(capsys, tmp_path):
+    state, picture = tmp_path / "run.state", tmp_path / "days.svg"
+    command = [*DAYS, "--checks", "1", "--resume", state]
+    status, first, err = run(capsys, *command, "--plot", picture)
+    assert (status, err) == (0, "")
+    assert "86 s (172000 frames), after 0 s of settling" in first
+    assert "golden model; the RTL agrees bit for bit in 20000 frames of it" in first
+    assert b"delivered" in picture.read_bytes()
+    assert run(capsys, *command)[1] == first
+    assert sorted(os.listdir(tmp_path)) == ["days.svg", "run.state"]
+    assert f"--resume {state}: it is the state of a run with other options" in refused(capsys, *command, "--seed", 2)
+    state.write_bytes(b"")
+    assert f"--resume {state}: it is not the state of a run, or damaged" in refused(capsys, *command)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_days_that_are_interrupted_go_on(capsys, tmp_path, number):
+    state = tmp_path / "run.state"
+    command = [*COMMAND, "run", "MSNCT-1SC", "--days", "1000", "--engine", "golden", "--resume", str(state)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Ready for the signal where its handler is, which a process shows in what it catches.
+    caught = 1 << (signal.SIGTERM - 1)
+    while not int(re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())[1], 16) & caught:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert f"days are in {state}; the same command goes on from there" in err
+    assert state.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--days", "1", "--seconds", "5"], "argument --seconds: not allowed with argument --days"),
+        (["--days", "0"], "0 is out of range"),
+        (["--resume", "x.state"], "--resume is for a run of --days"),
+        (["--checks", "3"], "--checks is for a run of --days"),
+        (["--days", "1", "--engine", "rtl"], "--engine rtl is not for --days"),
+        (["--days", "1", "--vcd", "x.vcd"], "--vcd is for a run of --seconds"),
+        (["--days", "1", "--hertz", "59.9"], "--days is metered by the second: hertz is 59.9; allowed"),
+        (["--days", "1", "--plot", "x.txt"], "cannot draw x.txt"),
+        (["--days", "1", "--resume", "/nowhere/x.state"], "cannot write /nowhere/x.state"),
+    ],
+)
+def test_days_that_cannot_be_are_refused(capsys, arguments, says):
+    assert says in refused(capsys, "run", "MSNCT-1SC", *arguments)
 
 
 # ---- replay ----------------------------------------------------------------------------------------

@@ -55,7 +55,9 @@ def test_the_page_shows_what_happens(folder, command, shown):
     assert printed == expected
 
 
-@pytest.mark.parametrize("command", ["run", "replay", "calibrate", "describe", "verilog", "build", "program"])
+@pytest.mark.parametrize(
+    "command", ["run", "replay", "calibrate", "accuracy", "describe", "verilog", "build", "program"]
+)
 def test_the_page_names_every_option(capsys, command):
     with pytest.raises(SystemExit):
         main([command, "--help"])

@@ -10,7 +10,7 @@ from harness import rng
 from vectors import BUSY, busy_frames
 
 from blondel.hdl.config import LINES, ChannelCalibration, MeterConfig
-from blondel.sim.engine import Events, State, output_names
+from blondel.sim.engine import Events, State, StateError, output_names
 from blondel.sim.golden.counter import CounterDrive
 from blondel.sim.golden.energy import Energy
 from blondel.sim.golden.frame import Frame
@@ -167,3 +167,29 @@ def test_without_frames_nothing_happens():
     before = meter.state()
     assert len(meter.next(np.empty((0, BUSY.channels), np.int32))) == 0
     assert meter.state() == before
+
+
+@pytest.mark.parametrize("run", range(6))
+def test_a_meter_goes_on_from_what_another_saved(run):
+    random = rng(f"saved {run}")
+    config = random_config(random)
+    frames, ok = random_frames(random, config)
+    whole = GoldenMeter(config)
+    expected = whole.next(frames, ok)
+    meter, parts = GoldenMeter(config), []
+    for first, last in chunks(random, len(frames), 400):
+        saved, meter = meter.save(), GoldenMeter(config)
+        meter.restore(saved)
+        parts.append(meter.next(frames[first:last], ok[first:last]))
+    assert Events.join(parts) == expected
+    assert meter.state() == whole.state()
+    assert meter.save() == whole.save()
+
+
+def test_what_is_no_state_of_this_meter_is_refused():
+    saved = GoldenMeter(BUSY).save()
+    with pytest.raises(StateError, match="another configuration's"):
+        GoldenMeter(BUSY.with_changes(clock_error_ppm=1.0)).restore(saved)
+    for damaged in (b"", b"no state", saved[:-30]):
+        with pytest.raises(StateError, match="no state of a meter"):
+            GoldenMeter(BUSY).restore(damaged)

@@ -12,6 +12,7 @@ from harness import rng
 
 from blondel.sim.source.household import OPENING_S, Habit, appliances, household
 from blondel.sim.source.loads import (
+    Burst,
     Cycle,
     Dimmer,
     FridgeMotor,
@@ -72,6 +73,14 @@ def test_half_wave_takes_half_and_draws_dc():
     assert amps.mean() == pytest.approx(math.sqrt(2) * 10 / math.pi, rel=1e-3)
     assert rms(amps) == pytest.approx(10 / math.sqrt(2))
     assert amps.min() == 0
+
+
+def test_burst_is_whole_cycles_of_its_load():
+    burst = Burst(Sine(10.0), 60.0, on_cycles=2, off_cycles=3)
+    sine, (_, amps) = run(Sine(10.0))[1], run(burst)
+    cycle = np.floor(np.arange(len(amps)) * 60 / RATE)
+    np.testing.assert_array_equal(amps, np.where(cycle % 5 < 2, sine, 0.0))
+    assert watts(burst) == pytest.approx(0.4 * 1200)
 
 
 @pytest.mark.parametrize("degrees", [0.0, 40.0, 90.0, 135.0, 180.0])
@@ -174,7 +183,9 @@ def test_photovoltaic_feeds_back_what_the_sky_allows():
 
 @pytest.mark.parametrize(
     ("make", "message"),
-    [(lambda: Dimmer(1.0, 1.0, 181.0), "firing_deg is 181.0; allowed: 0 to 180"),
+    [(lambda: Burst(Sine(1.0), 0.0), "hertz is 0.0; allowed: more than 0"),
+     (lambda: Burst(Sine(1.0), 60.0, off_cycles=0), "off_cycles is 0; allowed: 1 or more"),
+     (lambda: Dimmer(1.0, 1.0, 181.0), "firing_deg is 181.0; allowed: 0 to 180"),
      (lambda: SwitchingSupply(1.0, 0.0), "half_width_deg is 0.0; allowed: more than 0, to 90"),
      (lambda: InductionCooker(1.0, 1.0, burst_s=4.0), r"ramp_s, burst_s, period_s are 0.06, 4.0, 3.0; allowed: 0 < "),
      (lambda: Cycle(2.0, 1.0), r"on_s, period_s are 2.0, 1.0; allowed: 0 < on_s <= period_s"),
@@ -241,6 +252,7 @@ ANY = [
     Kettle(1500.0, VOLTS),
     HalfWave(1200.0, VOLTS),
     Dimmer(300.0, VOLTS, 70.0),
+    Burst(Sine(10.0), 60.0),
     SwitchingSupply(100.0),
     InductionCooker(1800.0, VOLTS),
     Photovoltaic(3000.0),

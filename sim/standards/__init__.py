@@ -1,0 +1,1 @@
+"""Type tests: the standards' limits and test points, and the laboratory that runs them."""
