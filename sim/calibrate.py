@@ -24,6 +24,7 @@ from blondel.sim.source.loads import power_factor
 
 __all__ = [
     "LATE_DEG",
+    "TEST_FRACTION",
     "UNCERTAINTY",
     "Adjusted",
     "Adjustment",

@@ -12,7 +12,7 @@ from numba import njit
 from blondel.hdl.config import MeterConfig
 from blondel.sim.noise import gaussian_pair, stream_key, uniform
 
-__all__ = ["Converter", "IdealAdc"]
+__all__ = ["Converter", "IdealAdc", "codes_for"]
 
 _DITHER, _NOISE = 0, 1
 
@@ -55,6 +55,21 @@ class Converter(Protocol):
         ndarray of int32, (frames, channels)
             LSB of the converter; voltage and current of element 0 first.
         """
+
+
+def codes_for(config: MeterConfig, volts: np.ndarray, amps: np.ndarray) -> np.ndarray:
+    """Return an empty array for the codes of some frames.
+
+    Raises
+    ------
+    ValueError
+        The arrays do not have one column for each element.
+    """
+    if volts.ndim != 2 or volts.shape != amps.shape or volts.shape[1] != config.elements:
+        raise ValueError(
+            f"volts and amps are {volts.shape} and {amps.shape}; allowed: (frames, {config.elements}) both"
+        )
+    return np.empty((len(volts), config.channels), dtype=np.int32)
 
 
 class IdealAdc:
@@ -139,11 +154,7 @@ class IdealAdc:
             The arrays do not have one column for each element.
         """
         config = self._config
-        if volts.ndim != 2 or volts.shape != amps.shape or volts.shape[1] != config.elements:
-            raise ValueError(
-                f"volts and amps are {volts.shape} and {amps.shape}; allowed: (frames, {config.elements}) both"
-            )
-        out = np.empty((len(volts), config.channels), dtype=np.int32)
+        out = codes_for(config, volts, amps)
         _convert(
             start, volts, amps, 1 / config.v_lsb, 1 / config.i_lsb, self._offset, self._dither, self._dither_key,
             self._noise, self._noise_key, self._limit, out,

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from blondel.hdl.config import MeterConfig
+from blondel.sim.afe.adc import codes_for
 from blondel.sim.afe.burden import CT_SECONDARY_A
 from blondel.sim.afe.converter import ADC_CURRENT_GAIN, CROSSTALK_HZ, DELAY, Response, fit_taps, sinc3
 from blondel.sim.afe.current_transformer import step
@@ -170,11 +171,7 @@ class FrontEnd:
             The arrays do not have one column for each element.
         """
         config = self._config
-        if volts.ndim != 2 or volts.shape != amps.shape or volts.shape[1] != config.elements:
-            raise ValueError(
-                f"volts and amps are {volts.shape} and {amps.shape}; allowed: (frames, {config.elements}) both"
-            )
-        out = np.empty((len(volts), config.channels), dtype=np.int32)
+        out = codes_for(config, volts, amps)
         scale = np.array([1 / config.v_lsb, 1 / config.i_lsb])
         leak = _LEAK_PER_S / config.sample_rate_hz
         leak_frames = round(_LEAK_S * config.sample_rate_hz)

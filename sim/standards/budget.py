@@ -10,8 +10,7 @@ import numpy as np
 from blondel.hdl.config import MeterConfig
 from blondel.sim.afe.front_end import Parts
 from blondel.sim.afe.lead import Lead
-from blondel.sim.calibrate import calibrate
-from blondel.sim.standards.limits import TEST_AMPS
+from blondel.sim.calibrate import TEST_FRACTION, calibrate
 from blondel.sim.standards.population import read_errors
 from blondel.sim.standards.stimulus import REFERENCE_C
 
@@ -31,7 +30,7 @@ CONTRIBUTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
 LEAD_FT = 500.0
 #: The loads: current as a part of the class amps, and power factor.
 LOADS: tuple[tuple[float, str], ...] = tuple(
-    (amps, factor) for amps in (0.01, TEST_AMPS, 1.0) for factor in ("1", "0.5lag")
+    (amps, factor) for amps in (0.01, TEST_FRACTION, 1.0) for factor in ("1", "0.5lag")
 )
 #: The conditions: a name, whether the meter was calibrated, and the temperature in °C.
 CONDITIONS: tuple[tuple[str, bool, float], ...] = (

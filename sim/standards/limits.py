@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from blondel.sim.calibrate import TEST_FRACTION
 from blondel.sim.standards.results import Provenance
 from blondel.sim.standards.stimulus import REFERENCE_C
 
-__all__ = ["ANSI", "CLASSES", "IEC", "I_MAX", "TEST_AMPS", "Condition", "Standard", "TestSpec", "standard_of"]
+__all__ = ["ANSI", "CLASSES", "IEC", "I_MAX", "Condition", "Standard", "TestSpec", "standard_of"]
 
 #: The data sheet's most current as a part of the class amps: 110 mA secondary.
 I_MAX = 1.1
-#: ANSI's test amps as a part of the class amps.
-TEST_AMPS = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +244,7 @@ _DATA_SHEET = (
         tuple(
             Condition(amps=amps, factor=factor, temperature_c=celsius, limit=limit)
             for celsius, limit in ((-20.0, CLASSES), (50.0, CLASSES), (-30.0, None), (70.0, None))
-            for amps, factor in ((TEST_AMPS, "1"), (1.0, "0.5lag"))
+            for amps, factor in ((TEST_FRACTION, "1"), (1.0, "0.5lag"))
         ),
         quick=(0, 1, 2, 3),
         solid_core=True,
@@ -281,7 +280,7 @@ _DATA_SHEET = (
         "the meter multiplied them. The change is judged.",
         _own("limit: a tenth of the class, for the change"),
         "change",
-        _points((TEST_AMPS,), _TENTH, dc=0.01),
+        _points((TEST_FRACTION,), _TENTH, dc=0.01),
     ),
     TestSpec(
         "lead_extension",
@@ -290,7 +289,7 @@ _DATA_SHEET = (
         _own("data sheet: leads may be extended to 500 ft, which may cost accuracy; for information"),
         "change",
         tuple(
-            Condition(amps=TEST_AMPS, factor=factor, lead_ft=feet, limit=None)
+            Condition(amps=TEST_FRACTION, factor=factor, lead_ft=feet, limit=None)
             for factor in ("1", "0.5lag")
             for feet in (50.0, 100.0, 250.0, 500.0)
         ),
@@ -306,7 +305,7 @@ _DATA_SHEET = (
             "limits: the class for the constant, a tenth of it for the standard deviation, one pulse for the registers"
         ),
         "pulses",
-        (Condition(amps=TEST_AMPS, limit=CLASSES),),
+        (Condition(amps=TEST_FRACTION, limit=CLASSES),),
     ),
 )
 
@@ -461,7 +460,7 @@ ANSI = Standard(
             _C12_MEMORY,
             "error",
             _points((0.03,), _ansi(0.25, 0.5, 1.0), factor="0.5lag")
-            + _points((TEST_AMPS, 0.5, 1.0), _ansi(0.15, 0.3, 0.6), factor="0.5lag"),
+            + _points((TEST_FRACTION, 0.5, 1.0), _ansi(0.15, 0.3, 0.6), factor="0.5lag"),
             quick=(0, 1, 3),
         ),
         TestSpec(
@@ -473,7 +472,7 @@ ANSI = Standard(
             tuple(
                 Condition(amps=amps, volts=volts, limit=_ansi(0.05, 0.1, 0.2))
                 for volts in (0.9, 1.1)
-                for amps in (0.015, TEST_AMPS)
+                for amps in (0.015, TEST_FRACTION)
             ),
             quick=(1, 3),
         ),
@@ -486,7 +485,7 @@ ANSI = Standard(
             tuple(
                 Condition(amps=amps, factor=factor, hertz=hertz, limit=_ansi(0.05, 0.1, 0.2))
                 for hertz in (0.98, 1.02)
-                for amps, factor in ((0.015, "1"), (TEST_AMPS, "1"), (TEST_AMPS, "0.5lag"))
+                for amps, factor in ((0.015, "1"), (TEST_FRACTION, "1"), (TEST_FRACTION, "0.5lag"))
             ),
             quick=(1, 2, 4, 5),
         ),
@@ -500,7 +499,7 @@ ANSI = Standard(
                 "at 0.5 lagging; its text was not seen"
             ),
             "change",
-            _temperatures(TEST_AMPS, _ansi(0.005, 0.01, 0.03), _ansi(0.01, 0.02, 0.05)),
+            _temperatures(TEST_FRACTION, _ansi(0.005, 0.01, 0.03), _ansi(0.01, 0.02, 0.05)),
             quick=(0, 1, 6, 7),
         ),
         _no_load(
@@ -526,8 +525,8 @@ ANSI = Standard(
             _C12_MEMORY,
             "elements",
             (
-                Condition(amps=TEST_AMPS, limit=_ansi(0.15, 0.3, 0.5)),
-                Condition(amps=TEST_AMPS, factor="0.5lag", limit=_ansi(0.15, 0.3, 0.6)),
+                Condition(amps=TEST_FRACTION, limit=_ansi(0.15, 0.3, 0.5)),
+                Condition(amps=TEST_FRACTION, factor="0.5lag", limit=_ansi(0.15, 0.3, 0.6)),
             ),
         ),
         *_distortion(

@@ -11,8 +11,8 @@ import numpy as np
 from blondel.hdl.config import MeterConfig
 from blondel.sim.afe.front_end import FrontEnd, Parts
 from blondel.sim.bench import Step, take_readings
-from blondel.sim.calibrate import BenchError, calibrate
-from blondel.sim.standards.limits import CLASSES, TEST_AMPS
+from blondel.sim.calibrate import TEST_FRACTION, BenchError, calibrate
+from blondel.sim.standards.limits import CLASSES
 from blondel.sim.standards.stimulus import REFERENCE_C
 
 __all__ = [
@@ -59,8 +59,8 @@ POINTS: tuple[PopulationPoint, ...] = tuple(
     PopulationPoint(amps, factor, celsius, limit)
     for celsius in (REFERENCE_C, -20.0, 50.0)
     for amps, factor, limit in (
-        (0.01, "1", 2.0), (0.02, "0.5lag", 2.0), (TEST_AMPS, "1", 1.0), (TEST_AMPS, "0.5lag", 1.2), (1.0, "1", 1.0),
-        (1.0, "0.5lag", 1.2),
+        (0.01, "1", 2.0), (0.02, "0.5lag", 2.0), (TEST_FRACTION, "1", 1.0), (TEST_FRACTION, "0.5lag", 1.2),
+        (1.0, "1", 1.0), (1.0, "0.5lag", 1.2),
     )
 )  # fmt: skip
 
