@@ -13,8 +13,10 @@ import importlib.metadata
 import logging
 import os
 import pkgutil
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TypeVar
 
@@ -156,19 +158,34 @@ def on_this_machine(workers: int) -> Iterator[Run]:
     workers : int
         Processes; each takes a task at a time.
     """
-    with _silence():
+    with _silence(), contextlib.ExitStack() as stack:
         from distributed import Client, LocalCluster
 
-        with (
+        with _uninterrupted():
             # No dashboard: it takes a port, and nobody looks. No limit of memory: it would restart a worker that is
             # well; the tasks need little.
-            LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
-                silence_logs=logging.CRITICAL + 1,
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):  # fmt: skip
-            yield _runner(client)
+            cluster = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
+                    silence_logs=logging.CRITICAL + 1,
+                )
+            )  # fmt: skip
+        yield _runner(stack.enter_context(Client(cluster, set_as_default=False)))
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Start processes that Ctrl-C, which reaches all of a terminal's, does not: who started them ends them.
+
+    What comes meanwhile is kept for later.
+    """
+    # Where it starts, with the first process, it would unblock the signal.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

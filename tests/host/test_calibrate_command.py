@@ -142,7 +142,9 @@ def test_the_other_commands_take_what_it_writes(capsys, tmp_path, monkeypatch):
     path = tmp_path / "factory.toml"
     assert run(capsys, "calibrate", "MSNCT-1SC", "-o", path)[0] == 0
     configs, make = [], measure.make_engines
-    monkeypatch.setattr(measure, "make_engines", lambda config, kind: configs.append(config) or make(config, kind))
+    monkeypatch.setattr(
+        measure, "make_engines", lambda config, kind, **more: configs.append(config) or make(config, kind, **more)
+    )
 
     def build_nothing(config, *args, **options):
         configs.append(config)

@@ -94,9 +94,9 @@ def metered(monkeypatch):
     """The configurations that were metered."""
     configs, make = [], measure.make_engines
 
-    def engines(config, kind):
+    def engines(config, kind, **more):
         configs.append(config)
-        return make(config, kind)
+        return make(config, kind, **more)
 
     monkeypatch.setattr(measure, "make_engines", engines)
     return configs
