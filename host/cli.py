@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from blondel.host.calibration import Calibration
     from blondel.host.cluster import Run
     from blondel.sim.bench import Reading
-    from blondel.sim.measure import Measurement
+    from blondel.sim.measure import Figures, Measurement
     from blondel.sim.source.service import Service
     from blondel.sim.source.source import Source
 
@@ -845,7 +845,6 @@ def _run(args: argparse.Namespace) -> int:
 
 def _run_days(args: argparse.Namespace, config: MeterConfig, service: Service, settle_s: int) -> int:
     """Meter for days: in whole seconds, by the golden model, with the RTL in some windows."""
-    from blondel.host.report import report
     from blondel.sim.long_run import ForeignRun, LongRun
     from blondel.sim.measure import EnginesDiffer
     from blondel.sim.rtl.engine import CompileError
@@ -888,10 +887,7 @@ def _run_days(args: argparse.Namespace, config: MeterConfig, service: Service, s
         _say("note", f"{run.done_s / DAY_S:.2f} days are in {args.resume}; the same command goes on from there")
         raise KeyboardInterrupt
     figures = run.figures()
-    if args.json:
-        print(json.dumps(figures.to_json(), indent=2, allow_nan=False), flush=True)
-    else:
-        print(report(figures), end="", flush=True)
+    _show(args, figures)
     if args.plot is not None:
         plot_days(figures, run.daily_wh, args.plot)
     return OK
@@ -1041,7 +1037,6 @@ def _warn_of_clipping(whose: str, peak: float, full_scale: float, unit: str, fit
 
 
 def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, settle_frames: int, frames: int) -> int:
-    from blondel.host.report import report
     from blondel.sim.measure import EnginesDiffer, make_engines, measure
     from blondel.sim.rtl.engine import ClockError, CompileError
 
@@ -1076,13 +1071,19 @@ def _measure(args: argparse.Namespace, config: MeterConfig, source: Source, sett
     except (EnginesDiffer, CompileError) as error:
         _say("error", str(error))
         return FAILED
-    if args.json:
-        print(json.dumps(measurement.figures.to_json(), indent=2, allow_nan=False), flush=True)
-    else:
-        print(report(measurement.figures), end="", flush=True)
+    _show(args, measurement.figures)
     if args.plot is not None:
         plot(measurement, args.plot)
     return OK
+
+
+def _show(args: argparse.Namespace, figures: Figures) -> None:
+    from blondel.host.report import report
+
+    if args.json:
+        print(json.dumps(figures.to_json(), indent=2, allow_nan=False), flush=True)
+    else:
+        print(report(figures), end="", flush=True)
 
 
 def _vcd_window(args: argparse.Namespace, config: MeterConfig, settle_frames: int, frames: int) -> tuple[int, int]:

@@ -158,6 +158,15 @@ def _time_axis(axes: list[Axes], seconds: float) -> None:
     axes[-1].set_xlabel(f"time, {unit}", fontsize=9)
 
 
+def _entitle(figure: Figure, figures: Figures, length: str) -> None:
+    error = figures.total.error_ppm
+    known = "" if error is None else f"   error {error:+.2f} ppm".replace("-", "−")
+    name = figures.config.model or "Custom meter"
+    figure.suptitle(
+        f"{name}, {figures.config.line.hertz} Hz: {length}{known}", fontsize=12, fontweight="bold", x=0.01, ha="left"
+    )
+
+
 def draw(measurement: Measurement) -> Figure:
     """Draw a measurement's trace.
 
@@ -182,13 +191,7 @@ def draw(measurement: Measurement) -> Figure:
         axes.legend(
             loc="upper left", bbox_to_anchor=(1.015, 1.02), fontsize=8, frameon=False, handlelength=1.6
         )
-    error = figures.total.error_ppm
-    known = "" if error is None else f"   error {error:+.2f} ppm".replace("-", "−")
-    name = figures.config.model or "Custom meter"
-    figure.suptitle(
-        f"{name}, {figures.config.line.hertz} Hz: {figures.seconds:g} s{known}",
-        fontsize=12, fontweight="bold", x=0.01, ha="left",
-    )  # fmt: skip
+    _entitle(figure, figures, f"{figures.seconds:g} s")
     return figure
 
 
@@ -207,9 +210,7 @@ def plot(measurement: Measurement, path: Path) -> None:
     OutputError
         The file cannot be written, or its name says nothing of its kind.
     """
-    check_suffix(path)
-    figure = draw(measurement)
-    write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower()))
+    _write(draw(measurement), path)
 
 
 def draw_days(figures: Figures, daily_wh: np.ndarray) -> Figure:
@@ -246,19 +247,17 @@ def draw_days(figures: Figures, daily_wh: np.ndarray) -> Figure:
     total.set_xlabel("time, days", fontsize=9)
     for axes in (days, total):
         axes.legend(loc="upper left", bbox_to_anchor=(1.015, 1.02), fontsize=8, frameon=False, handlelength=1.6)
-    error = figures.total.error_ppm
-    known = "" if error is None else f"   error {error:+.2f} ppm".replace("-", "−")
-    figure.suptitle(
-        f"{figures.config.model or 'Custom meter'}, {figures.config.line.hertz} Hz: {duration(figures.seconds)}{known}",
-        fontsize=12, fontweight="bold", x=0.01, ha="left",
-    )  # fmt: skip
+    _entitle(figure, figures, duration(figures.seconds))
     return figure
 
 
 def plot_days(figures: Figures, daily_wh: np.ndarray, path: Path) -> None:
     """Draw the days of a long run into a file: see :func:`draw_days` and :func:`plot`."""
+    _write(draw_days(figures, daily_wh), path)
+
+
+def _write(figure: Figure, path: Path) -> None:
     check_suffix(path)
-    figure = draw_days(figures, daily_wh)
     write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower()))
 
 

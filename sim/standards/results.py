@@ -252,7 +252,7 @@ class TypeTest:
     @classmethod
     def from_json(cls, content: Mapping[str, object]) -> TypeTest:
         """Make it again from what :meth:`to_json` gave, through a file or not."""
-        own = {name: value for name, value in content.items() if name != "passed"}
+        own = _without_verdict(content)
         own["assumptions"] = tuple(own["assumptions"])
         own["tests"] = tuple(_test(test) for test in own["tests"])
         return cls(**own)
