@@ -46,7 +46,7 @@ class LongRun:
     settle_s, seconds : int
         Seconds metered before the figures, and for them.
     checks : int
-        Windows in which the RTL is compared. Default 0.
+        Windows in which the RTL is compared; no two begin at the same second, so that a short run has fewer. Default 0.
     seed : int
         Of the windows. Default 0.
 
@@ -74,7 +74,8 @@ class LongRun:
         self._true_wh, self._through_wh = np.zeros((2, config.elements))
         self._days: list[np.ndarray] = []
         self._engines = make_engines(config, "both") if checks else {}
-        starts = np.random.default_rng(seed).choice(max(self._end_s - CHECK_S, 1), size=checks, replace=False)
+        places = max(self._end_s - CHECK_S, 1)
+        starts = np.random.default_rng(seed).choice(places, size=min(checks, places), replace=False)
         self._windows = sorted(starts.tolist())
         # Where something has to be looked at.
         self._stops = sorted({*range(settle_s, self._end_s, DAY_S), *self._windows, self._end_s})

@@ -123,6 +123,13 @@ def test_engines_that_differ_in_a_window_are_found():
         run.run()
 
 
+@pytest.mark.parametrize(("seconds", "windows"), [(1, 1), (12, 2)])
+def test_a_run_too_short_for_all_windows_has_fewer(seconds, windows):
+    run = LongRun(CONFIG, bench(100, 100), settle_s=0, seconds=seconds, checks=5)
+    assert run.run()
+    assert len(set(run.checked)) == len(run.checked) == windows
+
+
 def test_a_register_that_rolls_over_loses_nothing():
     config = MeterConfig.for_model("MSNCT-1SC", sample_rate_hz=2000)
     golden = make_engines(config, "golden")["golden"]
