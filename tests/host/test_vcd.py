@@ -7,7 +7,7 @@ from collections import namedtuple
 import pytest
 from command import refused, run
 
-from blondel.host import cli
+from blondel.host.cli import metering
 
 #: Few frames, and few clocks for each.
 BRIEF = ["run", "MSNCT-1SC", "--seconds", 0.05, "--settle", 0.05, "--engine", "rtl"]
@@ -55,7 +55,7 @@ def test_what_cannot_be_recorded_is_refused(capsys, tmp_path, monkeypatch, argum
 
 def test_a_recording_that_does_not_fit_is_refused_before(capsys, tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(cli.shutil, "disk_usage", lambda folder: usage(1_000_000))
+    monkeypatch.setattr(metering.shutil, "disk_usage", lambda folder: usage(1_000_000))
     error = refused(capsys, *BRIEF, "--vcd", tmp_path / "a.vcd")
     assert "--vcd would write about 0.024 GB; allowed here: 0.001 GB, a window of 0.0021 s" in error
     assert not list(tmp_path.iterdir())
