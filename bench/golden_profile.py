@@ -36,23 +36,23 @@ def block_calls(meter: GoldenMeter, codes: np.ndarray) -> dict[str, tuple]:
     """Return what each block does for one element: how many calls, the function, its arguments."""
     n, history = len(codes), meter.blocks["phase"].state.history.shape[1]
     states = {name: meter.blocks[name].state for name in ("offset", "phase", "gain", "indicators", "energy")}
-    lines = np.zeros((2, history + n), np.int32)
-    lines[:, history:] = codes[:, :2].T
-    path, clip, sums = np.empty((2, n), np.int32), np.zeros((2, n), bool), np.empty(n + 1, np.int64)
+    lines, entering = np.zeros((4, history + n), np.int32), np.empty((4, n), np.int64)
+    lines[:, history:] = codes.T
+    path, clip, sums = np.empty((4, n), np.int32), np.zeros((4, n), bool), np.empty(n + 1, np.int64)
     products, committed = np.empty(n, np.int64), np.zeros(n, np.int64)
-    phase.delay(*lines, 0, states["phase"], *path, *clip)
-    power.multiply(*path, products)
+    phase.delay(lines, 0, 1, n, states["phase"], entering, path, clip)
+    power.multiply(*path[:2], products)
     # These work in place: they get arrays of their own.
     removed, calibrated = np.zeros(n, np.int32), np.zeros(n, np.int32)
     shown = energy.flow_status(0, states["energy"])
     return {
         "frame": (2, frame.take_channel, codes[:, 0], meter.config.sample_bits, lines[0, history:], clip[0]),
         "offset": (2, offset.remove_offset, removed, 0, states["offset"]),
-        "phase": (1, phase.delay, *lines, 0, states["phase"], *path, *clip),
+        "phase": (0.5, phase.delay, lines, 0, 1, n, states["phase"], entering, path, clip),
         "gain": (2, gain.calibrate, calibrated, 0, states["gain"], sums, clip[0]),
         "indicators, squares": (2, indicators.watch_squares, path[0], 0, 0, states["indicators"]),
-        "indicators, clip": (1, indicators.watch_clip, *clip, 0, states["indicators"]),
-        "power": (1, power.multiply, *path, products),
+        "indicators, clip": (1, indicators.watch_clip, *clip[:2], 0, states["indicators"]),
+        "power": (1, power.multiply, *path[:2], products),
         "energy": (1, energy.meter, products, 0, False, 0, shown, states["energy"], committed),
     }
 

@@ -192,11 +192,11 @@ def meter(products, start, window, element, shown, state, committed):
 def tick(committed, start, total, state):
     """Add what frames committed to a total until it passes ``tick``; return that frame, or how many there are."""
     energy = state.records[total, DELIVERED, 0]
-    for n, each in enumerate(committed[start:]):
-        energy += each
+    for n in range(start, len(committed)):
+        energy += committed[n]
         if energy >= state.tick:
             state.records[total, DELIVERED, 0] = energy - state.tick
-            return start + n
+            return n
     state.records[total, DELIVERED, 0] = energy
     return len(committed)
 

@@ -6,9 +6,10 @@ arrays, and inside the compiled loops of the other golden blocks.
 
 from __future__ import annotations
 
+import numpy as np
 from numba.extending import register_jitable
 
-__all__ = ["fits", "saturate", "shift_right_half_even", "shift_right_trunc", "wrap"]
+__all__ = ["all_fit", "fits", "saturate", "shift_right_half_even", "shift_right_trunc", "wrap"]
 
 
 @register_jitable
@@ -33,6 +34,15 @@ def shift_right_half_even(value, shift):
 def fits(value, width):
     """Tell whether ``value`` is one of ``signed(width)``."""
     return (value + (1 << (width - 1))) >> width == 0
+
+
+@register_jitable
+def all_fit(values, width):
+    """Tell whether all of an array's int32 are ones of ``signed(width)``."""
+    least = most = np.int32(0)
+    for n in range(len(values)):
+        least, most = min(least, values[n]), max(most, values[n])
+    return fits(least, width) and fits(most, width)
 
 
 @register_jitable

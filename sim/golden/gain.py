@@ -9,7 +9,7 @@ from numba import njit
 
 from blondel.hdl.config import GAIN_FRACTION_BITS, MeterConfig
 from blondel.sim.golden.block import Block
-from blondel.sim.golden.fixed import fits, saturate, shift_right_trunc
+from blondel.sim.golden.fixed import all_fit, fits, saturate, shift_right_trunc
 
 __all__ = ["FRAMES_MOST", "Gain", "GainState", "calibrate"]
 
@@ -62,12 +62,9 @@ def calibrate(samples, channel, state, sums, clip):
         total += samples[n] * factor
         sums[n + 1] = total
     state.remainder[channel] = total & ((1 << state.shift) - 1)
-    saturated = False
     for n in range(len(samples)):
-        result = shift_right_trunc(sums[n + 1], state.shift) - shift_right_trunc(sums[n], state.shift)
-        samples[n] = result
-        saturated |= not fits(result, state.path_bits)
-    if saturated:
+        samples[n] = shift_right_trunc(sums[n + 1], state.shift) - shift_right_trunc(sums[n], state.shift)
+    if not all_fit(samples, state.path_bits):
         for n in range(len(samples)):
             clip[n] |= not fits(samples[n], state.path_bits)
             samples[n] = saturate(samples[n], state.path_bits)

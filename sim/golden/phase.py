@@ -10,7 +10,7 @@ from numba.extending import register_jitable
 
 from blondel.hdl.config import PHASE_FRACTION_BITS, MeterConfig
 from blondel.sim.golden.block import Block
-from blondel.sim.golden.fixed import fits, saturate, shift_right_trunc
+from blondel.sim.golden.fixed import all_fit, fits, saturate, shift_right_trunc
 
 __all__ = ["Phase", "PhaseState", "delay"]
 
@@ -22,8 +22,8 @@ class PhaseState(NamedTuple):
     ----------
     coefficient, whole : ndarray of int64, (channels,)
         Coefficients of the all-pass, × 2**shift; whole samples of delay.
-    previous, remainder : ndarray of int64, (channels,)
-        Last results, and what was cut off from them.
+    total : ndarray of int64, (channels,)
+        Last results × 2**shift, plus what was cut off from them.
     history : ndarray of int32, (channels, 2**delay_line_log2)
         Last samples, the latest at the end.
     fraction_bits, path_bits, shift : int
@@ -32,8 +32,7 @@ class PhaseState(NamedTuple):
 
     coefficient: np.ndarray
     whole: np.ndarray
-    previous: np.ndarray
-    remainder: np.ndarray
+    total: np.ndarray
     history: np.ndarray
     fraction_bits: int
     path_bits: int
@@ -41,62 +40,96 @@ class PhaseState(NamedTuple):
 
 
 @register_jitable
-def _all_pass(now, before, previous, remainder, coefficient, fraction_bits, path_bits, shift):
-    """Return the result, the remainder to carry, and whether the result is saturated."""
-    now, before = np.int64(now) << fraction_bits, np.int64(before) << fraction_bits
-    total = (before << shift) + remainder + (now - previous) * coefficient
-    remainder = total & ((1 << shift) - 1)
-    result = shift_right_trunc(total, shift)
-    saturated = not fits(result, path_bits)
-    if saturated:
-        result = saturate(result, path_bits)
-    return result, remainder, saturated
+def _next(total, entering, factor, shift):
+    """Return a channel's next total.
+
+    The result is ``before + coefficient * (now - result)``. Of that ``entering`` has what comes from the samples, and
+    ``factor``, one plus the coefficient, what comes from the last result, which ``total`` still holds and has to lose.
+    So a result waits for the one before only for a shift, a product and a subtraction.
+    """
+    return total - shift_right_trunc(total, shift) * factor + entering
 
 
 @njit(cache=True)
-def delay(line_v, line_i, element, state, out_v, out_i, clip_v, clip_i):
-    """Delay the voltage and the current of an element.
+def _enter(line, channel, state, entering):
+    """Put a channel's last samples before the new ones; find what of its results comes from samples."""
+    frames, history = len(entering), state.history.shape[1]
+    for n in range(history):
+        line[n] = state.history[channel, n]
+    now, before = line[history - state.whole[channel] :], line[history - state.whole[channel] - 1 :]
+    # A product of two 32-bit words is what processors make several of at a time.
+    coefficient, shift = np.int32(state.coefficient[channel] << state.fraction_bits), state.fraction_bits + state.shift
+    for n in range(frames):
+        entering[n] = np.int64(now[n]) * np.int64(coefficient) + (np.int64(before[n]) << shift)
+    for n in range(history):
+        state.history[channel, n] = line[frames + n]
 
-    Both at a time: each has to wait for its own last result, and meanwhile the processor works on the other.
+
+@njit(cache=True)
+def _saturating(total, entering, factor, state, out, clip):
+    """Delay one channel, some of whose results may have to be saturated; return its last total."""
+    for n in range(len(out)):
+        total = _next(total, entering[n], factor, state.shift)
+        result = shift_right_trunc(total, state.shift)
+        if not fits(result, state.path_bits):
+            nearest = saturate(result, state.path_bits)
+            total += (nearest - result) << state.shift
+            clip[n] = True
+        out[n] = shift_right_trunc(total, state.shift)
+    return total
+
+
+@njit(cache=True)
+def delay(lines, first, last, frames, state, entering, out, clip):
+    """Delay the voltages and the currents of two elements, or of one.
+
+    Four channels at a time: each has to wait for its own last result, and meanwhile the processor works on the others.
+    A single element goes twice, in the time in which it would have waited.
 
     Parameters
     ----------
-    line_v, line_i : ndarray of int32, (history + frames, or longer)
-        ``history`` places that are filled in here, then the samples less their offset.
-    element : int
-        Which it is.
+    lines : ndarray of int32, (4, history + frames, or longer)
+        For each channel ``history`` places that are filled in here, then the samples less their offset.
+    first, last : int
+        The elements: the same, or one after the other.
+    frames : int
+        How many.
     state : PhaseState
         Moves on.
-    out_v, out_i : ndarray of int32, (frames,)
+    entering : ndarray of int64, (4, frames, or longer)
+        To work with.
+    out : ndarray of int32, (4, frames, or longer)
         Results.
-    clip_v, clip_i : ndarray of bool, (frames,)
+    clip : ndarray of bool, (4, frames, or longer)
         Are set where a result is saturated.
     """
-    v, i = 2 * element, 2 * element + 1
-    frames, history = len(out_v), state.history.shape[1]
-    for n in range(history):
-        line_v[n], line_i[n] = state.history[v, n], state.history[i, n]
-    now_v, before_v = line_v[history - state.whole[v] :], line_v[history - state.whole[v] - 1 :]
-    now_i, before_i = line_i[history - state.whole[i] :], line_i[history - state.whole[i] - 1 :]
-    result_v, remainder_v, coefficient_v = state.previous[v], state.remainder[v], state.coefficient[v]
-    result_i, remainder_i, coefficient_i = state.previous[i], state.remainder[i], state.coefficient[i]
-    words = state.fraction_bits, state.path_bits, state.shift
+    start, rows, shift = 2 * first, 2 * (last - first + 1), state.shift
+    for row in range(rows):
+        _enter(lines[row], start + row, state, entering[row, :frames])
+    v, i = rows - 2, rows - 1
+    entering_0, entering_1, entering_2, entering_3 = entering[0], entering[1], entering[v], entering[i]
+    out_0, out_1, out_2, out_3 = out[0], out[1], out[v], out[i]
+    whole, coefficient, total = 1 << shift, state.coefficient[start:], state.total[start:]
+    factor_0, factor_1 = whole + coefficient[0], whole + coefficient[1]
+    factor_2, factor_3 = whole + coefficient[v], whole + coefficient[i]
+    total_0, total_1, total_2, total_3 = total[0], total[1], total[v], total[i]
     for n in range(frames):
-        result_v, remainder_v, saturated_v = _all_pass(
-            now_v[n], before_v[n], result_v, remainder_v, coefficient_v, *words
-        )
-        result_i, remainder_i, saturated_i = _all_pass(
-            now_i[n], before_i[n], result_i, remainder_i, coefficient_i, *words
-        )
-        out_v[n], out_i[n] = result_v, result_i
-        if saturated_v:
-            clip_v[n] = True
-        if saturated_i:
-            clip_i[n] = True
-    state.previous[v], state.remainder[v] = result_v, remainder_v
-    state.previous[i], state.remainder[i] = result_i, remainder_i
-    for n in range(history):
-        state.history[v, n], state.history[i, n] = line_v[frames + n], line_i[frames + n]
+        total_0 = _next(total_0, entering_0[n], factor_0, shift)
+        total_1 = _next(total_1, entering_1[n], factor_1, shift)
+        total_2 = _next(total_2, entering_2[n], factor_2, shift)
+        total_3 = _next(total_3, entering_3[n], factor_3, shift)
+        out_0[n], out_1[n] = shift_right_trunc(total_0, shift), shift_right_trunc(total_1, shift)
+        out_2[n], out_3[n] = shift_right_trunc(total_2, shift), shift_right_trunc(total_3, shift)
+    ends = (total_0, total_1, total_2, total_3)
+    for row in range(rows):
+        if all_fit(out[row, :frames], state.path_bits):
+            total[row] = ends[row]
+        else:
+            # Seldom. After the first result that is saturated the others are others; they stayed below 2**29, as the
+            # coefficient is one half at most, so that none of them is taken for one that fits.
+            total[row] = _saturating(
+                total[row], entering[row], whole + coefficient[row], state, out[row, :frames], clip[row, :frames]
+            )
 
 
 class Phase(Block):
@@ -124,8 +157,7 @@ class Phase(Block):
         self.state = PhaseState(
             coefficient=coefficient.copy(),
             whole=whole.copy(),
-            previous=np.zeros(config.channels, dtype=np.int64),
-            remainder=np.zeros(config.channels, dtype=np.int64),
+            total=np.zeros(config.channels, dtype=np.int64),
             history=np.zeros((config.channels, 1 << config.delay_line_log2), dtype=np.int32),
             fraction_bits=config.fraction_bits,
             path_bits=config.path_bits,
@@ -159,11 +191,13 @@ class Phase(Block):
         clip : ndarray of bool, (frames, channels)
             ``clip``, and True where ``out`` is saturated.
         """
-        history = self.state.history
-        lines = np.concatenate([history, samples.T.astype(np.int32)], axis=1)
-        out = np.empty(samples.shape[::-1], dtype=np.int32)
-        clip = np.array(clip.T, order="C")
-        for element in range(self._config.elements):
-            v, i = 2 * element, 2 * element + 1
-            delay(lines[v], lines[i], element, self.state, out[v], out[i], clip[v], clip[i])
-        return out.T.astype(np.int64), clip.T
+        frames, history = len(samples), self.state.history.shape[1]
+        rows, clips = samples.T.astype(np.int32), np.array(clip.T, order="C")
+        out = np.empty((self._config.channels, frames), dtype=np.int32)
+        lines, entering = np.empty((4, history + frames), np.int32), np.empty((4, frames), np.int64)
+        for first in range(0, self._config.elements, 2):
+            last = min(first + 1, self._config.elements - 1)
+            own = slice(2 * first, 2 * last + 2)
+            lines[: 2 * (last - first) + 2, history:] = rows[own]
+            delay(lines, first, last, frames, self.state, entering, out[own], clips[own])
+        return out.T.astype(np.int64), clips.T

@@ -21,8 +21,8 @@ from blondel.sim.golden.power import multiply
 
 __all__ = ["STATUS", "run"]
 
-#: Frames that the blocks pass on at a time, one element's after the other's: at most ``gain.FRAMES_MOST``.
-CHUNK_FRAMES = 1024
+#: Frames that the blocks pass on at a time, two elements' after the others': at most ``gain.FRAMES_MOST``.
+CHUNK_FRAMES = 2048
 #: An element's outputs, in the order of their numbers.
 STATUS = ("voltage", "reversed", "overrange", "no_load")
 
@@ -33,7 +33,7 @@ def run(
     frames, ok, place, voltage, sample_bits, window_frames, window_frames_most, offset, phase, gain, indicators, energy,
     shown,
 ):  # fmt: skip
-    """Meter frames: chunk by chunk, in it window by window, in it element by element.
+    """Meter frames: chunk by chunk, in it window by window, in it two elements by two.
 
     Parameters
     ----------
@@ -58,10 +58,9 @@ def run(
         After the last frame.
     """
     elements, history = frames.shape[1] // 2, phase.history.shape[1]
-    # What one element has of a chunk, its voltage's and its current's.
-    line_v, line_i = np.empty(history + CHUNK_FRAMES, np.int32), np.empty(history + CHUNK_FRAMES, np.int32)
-    path_v, path_i = np.empty(CHUNK_FRAMES, np.int32), np.empty(CHUNK_FRAMES, np.int32)
-    clip_v, clip_i = np.empty(CHUNK_FRAMES, np.bool_), np.empty(CHUNK_FRAMES, np.bool_)
+    # What two elements have of a chunk, their voltages and currents.
+    lines, paths = np.empty((4, history + CHUNK_FRAMES), np.int32), np.empty((4, CHUNK_FRAMES), np.int32)
+    clips, entering = np.empty((4, CHUNK_FRAMES), np.bool_), np.empty((4, CHUNK_FRAMES), np.int64)
     sums, products = np.empty(CHUNK_FRAMES + 1, np.int64), np.empty(CHUNK_FRAMES, np.int64)
     committed = np.empty(CHUNK_FRAMES, np.int64)
     valid = np.empty((CHUNK_FRAMES, frames.shape[1]), np.int32)
@@ -83,52 +82,53 @@ def run(
                 samples[:, 0], start, place, voltage, window_frames, window_frames_most
             )
             length = stop - start
-            moments = index[start:stop] + first
-            xv, xi = line_v[history : history + length], line_i[history : history + length]
-            yv, yi, cv, ci = path_v[:length], path_i[:length], clip_v[:length], clip_i[:length]
+            moments = index[start:stop]
             product, commits = products[:length], committed[:length]
-            for element in range(elements):
-                total = energy.total_of[element]
-                if element == 0 or energy.total_of[element - 1] != total:
-                    commits[:] = 0
-                v, i = 2 * element, 2 * element + 1
-                take_channel(samples[start:stop, v], sample_bits, xv, cv)
-                take_channel(samples[start:stop, i], sample_bits, xi, ci)
-                remove_offset(xv, v, offset)
-                remove_offset(xi, i, offset)
-                delay(line_v, line_i, element, phase, yv, yi, cv, ci)
-                calibrate(yv, v, gain, sums, cv)
-                calibrate(yi, i, gain, sums, ci)
-                if not late:
-                    watch_squares(yv, element, 0, indicators)
-                    watch_squares(yi, element, 1, indicators)
-                over = watch_clip(cv, ci, element, indicators)
-                if over < length:
-                    edges.append((moments[over], 2 * elements + element, 1))
-                if ends:
-                    before = indicators.status[element]
-                    watch_window(element, indicators)
-                    after = indicators.status[element]
-                    if (before ^ after) & VOLTAGE:
-                        edges.append((moments[-1], element, after & VOLTAGE))
-                    if (before ^ after) & OVERRANGE:
-                        edges.append((moments[-1], 2 * elements + element, 1))
-                multiply(yv, yi, product)
-                done = 0
-                while done < length:
-                    before = shown[element]
-                    done = meter(product, done, ends, element, before, energy, commits)
-                    after = flow_status(element, energy)
-                    shown[element] = after
-                    if (before ^ after) & REVERSED:
-                        edges.append((moments[done - 1], elements + element, after & REVERSED))
-                    if (before ^ after) & NO_LOAD:
-                        edges.append((moments[done - 1], 3 * elements + element, after >> 1))
-                if element == elements - 1 or energy.total_of[element + 1] != total:
-                    frame = tick(commits, 0, total, energy)
-                    while frame < length:
-                        ticks.append((moments[frame], total - elements))
-                        frame = tick(commits, frame + 1, total, energy)
+            for pair in range(0, elements, 2):
+                last = min(pair + 1, elements - 1)
+                for row in range(2 * (last - pair + 1)):
+                    channel, line = 2 * pair + row, lines[row, history : history + length]
+                    take_channel(samples[start:stop, channel], sample_bits, line, clips[row, :length])
+                    remove_offset(line, channel, offset)
+                delay(lines, pair, last, length, phase, entering, paths, clips)
+                for element in range(pair, last + 1):
+                    total = energy.total_of[element]
+                    if element == 0 or energy.total_of[element - 1] != total:
+                        commits[:] = 0
+                    v, i = 2 * (element - pair), 2 * (element - pair) + 1
+                    yv, yi, cv, ci = paths[v, :length], paths[i, :length], clips[v, :length], clips[i, :length]
+                    calibrate(yv, 2 * element, gain, sums, cv)
+                    calibrate(yi, 2 * element + 1, gain, sums, ci)
+                    if not late:
+                        watch_squares(yv, element, 0, indicators)
+                        watch_squares(yi, element, 1, indicators)
+                    over = watch_clip(cv, ci, element, indicators)
+                    if over < length:
+                        edges.append((first + moments[over], 2 * elements + element, 1))
+                    if ends:
+                        before = indicators.status[element]
+                        watch_window(element, indicators)
+                        after = indicators.status[element]
+                        if (before ^ after) & VOLTAGE:
+                            edges.append((first + moments[-1], element, after & VOLTAGE))
+                        if (before ^ after) & OVERRANGE:
+                            edges.append((first + moments[-1], 2 * elements + element, 1))
+                    multiply(yv, yi, product)
+                    done = 0
+                    while done < length:
+                        before = shown[element]
+                        done = meter(product, done, ends, element, before, energy, commits)
+                        after = flow_status(element, energy)
+                        shown[element] = after
+                        if (before ^ after) & REVERSED:
+                            edges.append((first + moments[done - 1], elements + element, after & REVERSED))
+                        if (before ^ after) & NO_LOAD:
+                            edges.append((first + moments[done - 1], 3 * elements + element, after >> 1))
+                    if element == elements - 1 or energy.total_of[element + 1] != total:
+                        frame = tick(commits, 0, total, energy)
+                        while frame < length:
+                            ticks.append((first + moments[frame], total - elements))
+                            frame = tick(commits, frame + 1, total, energy)
             if ends:
                 track(offset)
             start = stop
