@@ -22,7 +22,7 @@ __all__ = ["DAY_S", "ForeignRun", "LongRun"]
 #: Seconds of a day.
 DAY_S = 86_400
 #: Seconds that are made while those before are metered.
-BATCH_S = 16
+BATCH_S = 32
 #: Seconds of a window in which the RTL is compared.
 CHECK_S = 10
 

@@ -38,8 +38,9 @@ def finished(run, **how):
 
 @pytest.fixture
 def short_day(monkeypatch):
-    """Days of a minute."""
+    """Days of a minute, metered in pieces."""
     monkeypatch.setattr(module, "DAY_S", 60)
+    monkeypatch.setattr(module, "BATCH_S", 16)
 
 
 def test_energies_pulses_and_days_of_a_known_load(short_day):
