@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import importlib.metadata
 import logging
 import os
@@ -17,13 +16,11 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
-from pathlib import Path
 from typing import TypeVar
 
-import blondel.hdl
-import blondel.sim
+from blondel.sim.version import version
 
-__all__ = ["ClusterError", "ClusterUnfit", "Run", "cores", "identity", "on_cluster", "on_this_machine", "version"]
+__all__ = ["ClusterError", "ClusterUnfit", "Run", "cores", "identity", "on_cluster", "on_this_machine"]
 
 Result = TypeVar("Result")
 #: Runs tasks and returns their results in the tasks' order; calls its second argument with 1 after each of them.
@@ -52,17 +49,6 @@ class OtherVersion(Exception):
 def cores() -> int:
     """Return how many processes this machine runs at once."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@functools.cache
-def version() -> str:
-    """Return Blondel's version, with a digest of the code that results come from: it tells two copies apart."""
-    digest = hashlib.sha256()
-    for package in (blondel.hdl, blondel.sim):
-        for folder in package.__path__:
-            for path in sorted(Path(folder).rglob("*.py")):
-                digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return f"{importlib.metadata.version('blondel')} ({digest.hexdigest()[:8]})"
 
 
 @functools.cache

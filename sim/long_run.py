@@ -8,7 +8,6 @@ import itertools
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from blondel.hdl.config import MeterConfig
 from blondel.sim.engine import State
 from blondel.sim.measure import Bench, EnginesDiffer, Figures, Tally, energy_wh, make_engines, metered
 from blondel.sim.source.seconds import Seconds
+from blondel.sim.version import version
 
 __all__ = ["DAY_S", "ForeignRun", "LongRun"]
 
@@ -81,6 +81,9 @@ class LongRun:
         self._stops = sorted({*range(settle_s, self._end_s, DAY_S), *self._windows, self._end_s})
         self.done_s = 0
         self.checked: list[int] = []
+        # At once: the code may be edited while this runs.
+        run = (version(), config, source, settle_s, self._end_s, self._windows)
+        self._identity = hashlib.sha256(repr(run).encode()).hexdigest()
 
     @property
     def daily_wh(self) -> np.ndarray:
@@ -182,11 +185,6 @@ class LongRun:
         )
 
     # ---- saving ----------------------------------------------------------------------------------
-
-    @property
-    def _identity(self) -> str:
-        run = (version("blondel"), self._config, self._source, self._settle_s, self._end_s, self._windows)
-        return hashlib.sha256(repr(run).encode()).hexdigest()
 
     def save(self) -> bytes:
         """Return all that it takes to go on from here, in another process."""

@@ -133,12 +133,12 @@ def _accuracy(args: argparse.Namespace) -> int:
 def _put_to_test(args: argparse.Namespace) -> Accuracy:
     """Calibrate a meter, put it through its tests, and draw others where that is asked for."""
     from blondel.host.accuracy import Accuracy, judge, only
-    from blondel.host.cluster import version
     from blondel.sim.afe.parts import Parts
     from blondel.sim.calibrate import BenchError, calibrate
     from blondel.sim.standards.budget import budget
     from blondel.sim.standards.laboratory import plan, warm_up
     from blondel.sim.standards.population import population
+    from blondel.sim.version import version
 
     config = MeterConfig.for_model(args.model, args.line)
     if args.meter is None:

@@ -157,14 +157,6 @@ def test_processes_of_this_machine(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_version_is_of_the_code(tmp_path, monkeypatch):
-    before = cluster.version.__wrapped__()
-    assert before == cluster.version.__wrapped__()
-    (tmp_path / "more.py").write_text("")
-    monkeypatch.setattr(cluster.blondel.sim, "__path__", [*cluster.blondel.sim.__path__, str(tmp_path)])
-    assert cluster.version.__wrapped__() != before
-
-
 def test_the_command_on_a_cluster(dask, capsys):
     asked = ["accuracy", "MSNCT-1SC", "--quick", "--population", 2, "--json"]
     dask.worker()

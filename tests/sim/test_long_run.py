@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from harness import SEED
 
+import blondel.sim
 from blondel.hdl.config import MeterConfig
 from blondel.sim import long_run as module
 from blondel.sim.engine import Record
@@ -101,6 +102,16 @@ def test_another_run_is_refused(changed):
     saved = LongRun(**settings).save()
     with pytest.raises(ForeignRun, match="other options, or of another version"):
         LongRun(**(settings | changed)).restore(saved)
+
+
+def test_what_other_code_saved_is_refused(tmp_path, monkeypatch):
+    settings = {"config": CONFIG, "source": bench(10, 10), "settle_s": 9, "seconds": 200}
+    saved = LongRun(**settings).save()
+    (tmp_path / "more.py").write_text("")
+    monkeypatch.setattr(blondel.sim, "__path__", [*blondel.sim.__path__, str(tmp_path)])
+    monkeypatch.setattr(module, "version", module.version.__wrapped__)
+    with pytest.raises(ForeignRun, match="another version of Blondel"):
+        LongRun(**settings).restore(saved)
 
 
 @pytest.mark.parametrize("damage", [lambda saved: b"", lambda saved: saved[:-40], lambda saved: b"x" * 900])
