@@ -14,6 +14,7 @@ import numpy as np
 from blondel.hdl.config import MeterConfig
 from blondel.sim.engine import State
 from blondel.sim.measure import Bench, EnginesDiffer, Figures, Tally, energy_wh, make_engines, metered
+from blondel.sim.rtl.state import differences, take_over
 from blondel.sim.source.seconds import Seconds
 from blondel.sim.version import version
 
@@ -34,8 +35,8 @@ class ForeignRun(ValueError):
 class LongRun:
     """Meter for months: memory stays flat, and what is saved can be continued.
 
-    The golden model meters every frame. At random times a second golden model and the RTL start from its registers,
-    meter the same :data:`CHECK_S` seconds, and must agree bit for bit.
+    The golden model meters every frame. At random times a second one and the RTL take over its whole state, meter the
+    :data:`CHECK_S` seconds that come, and must agree bit for bit, in every edge and in the whole state at the end.
 
     Parameters
     ----------
@@ -157,14 +158,16 @@ class LongRun:
             self._day = self._bench.state
 
     def _check(self) -> None:
-        """Compare the engines in a window: both start from the registers as they are now."""
-        for engine in self._engines.values():
-            engine.reset()
-            engine.preset(self._bench.state)
+        """Compare the engines in a window: both go on where the long run stands."""
+        golden, rtl = self._engines["golden"], self._engines["rtl"]
+        golden.restore(self._golden.save())
+        take_over(rtl, golden)
         try:
             Bench(self._engines, self._config).next(self._source.codes(self.done_s, CHECK_S)[0])
         except EnginesDiffer as error:
             raise EnginesDiffer(f"from second {self.done_s} on, {error}") from None
+        if found := differences(rtl, golden):
+            raise EnginesDiffer(f"after the {CHECK_S} s from second {self.done_s} on, the RTL has {found[0]}")
         self.checked.append(self.done_s)
 
     def figures(self) -> Figures:

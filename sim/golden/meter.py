@@ -137,11 +137,15 @@ class GoldenMeter(Block):
             counter.preset(records[2:])
         blocks["frame"].preset(state.frames, state.lost)
 
+    def content(self) -> dict[str, np.ndarray]:
+        """Return all that :meth:`next` goes on from, by name: each block's with the block's name before it."""
+        blocks = {f"{name}.{key}": each for name, block in self._parts.items() for key, each in block.save().items()}
+        return {"frame": np.array(self._frame), "shown": self._shown} | blocks
+
     def save(self) -> bytes:
-        """Return all that :meth:`next` goes on from."""
-        content = {f"{name}.{key}": each for name, block in self._parts.items() for key, each in block.save().items()}
+        """Return :meth:`content` as a file."""
         file = io.BytesIO()
-        np.savez(file, config=repr(self.config), frame=self._frame, shown=self._shown, **content)
+        np.savez(file, config=repr(self.config), **self.content())
         return file.getvalue()
 
     def restore(self, state: bytes) -> None:

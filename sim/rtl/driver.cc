@@ -309,6 +309,42 @@ struct Meter {
         return state.size;
     }
 
+    // Copies the words of a flip-flop or of a memory out, or in; each takes 64 bits. `words` may be null, to find out how
+    // many there are, and how wide: none where nothing that is a state, and no wider, has that name.
+    size_t transfer_words(const std::string &name, uint64_t *words, size_t *width, bool in) {
+        cxxrtl::debug_items items;
+        top.debug_info(&items, nullptr, "");
+        if (items.count(name) != 1)
+            return 0;
+        const cxxrtl::debug_item *item = &items[name];
+        // Where a port shows a flip-flop, that is meant.
+        for (const auto &other : items.table)
+            if (item->type == cxxrtl::debug_item::ALIAS && other.second.size() == 1 &&
+                other.second[0].type == cxxrtl::debug_item::WIRE && other.second[0].curr == item->curr)
+                item = &other.second[0];
+        const bool memory = item->type == cxxrtl::debug_item::MEMORY;
+        const size_t chunks = (item->width + 31) / 32;
+        if ((!memory && item->type != cxxrtl::debug_item::WIRE) || chunks > 2)
+            return 0;
+        *width = item->width;
+        for (size_t n = 0; words && n < item->depth; n++) {
+            uint32_t *word = item->curr + n * chunks;
+            if (in)
+                std::memcpy(word, &words[n], chunks * sizeof *word);
+            else
+                words[n] = word[0] | (chunks > 1 ? uint64_t(word[1]) << 32 : 0);
+            if (in && !memory)
+                std::memcpy(item->next, word, chunks * sizeof *word);
+        }
+        return item->depth;
+    }
+
+    // A state was put in, word by word: that after so many frames.
+    void begin_after(int64_t frames) {
+        frames_done = frames;
+        take_levels();
+    }
+
     bool access(uint32_t address, bool write, uint32_t wdata, uint32_t *rdata) {
         top.p_register__valid.set(true);
         top.p_register__address.set(address);
@@ -376,6 +412,13 @@ size_t meter_save(void *meter, uint8_t *state) { return of(meter).transfer_state
 
 // Takes what meter_save() gave for the same design.
 void meter_restore(void *meter, uint8_t *state) { of(meter).transfer_state(state, true); }
+
+// Returns how many words there are; see Meter::transfer_words().
+size_t meter_words(void *meter, const char *name, uint64_t *words, size_t *width, int in) {
+    return of(meter).transfer_words(name, words, width, in);
+}
+
+void meter_begin_after(void *meter, int64_t frames) { of(meter).begin_after(frames); }
 
 // From here on each clock that is run at its time is recorded.
 void meter_record(void *meter, double clock_hz) { of(meter).wave = std::make_unique<Wave>(of(meter).top, clock_hz); }

@@ -185,6 +185,12 @@ def _load(library: Path) -> ctypes.CDLL:
     lib.meter_save.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
     lib.meter_restore.restype = None
     lib.meter_restore.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    lib.meter_words.restype = ctypes.c_size_t
+    lib.meter_words.argtypes = [
+        ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.c_int,
+    ]  # fmt: skip
+    lib.meter_begin_after.restype = None
+    lib.meter_begin_after.argtypes = [ctypes.c_void_p, ctypes.c_int64]
     lib.meter_record.restype = None
     lib.meter_record.argtypes = [ctypes.c_void_p, ctypes.c_double]
     lib.meter_recorded.restype = ctypes.c_size_t
@@ -405,6 +411,42 @@ class RtlMeter:
 
     def _state_head(self) -> bytes:
         return _STATE + _design_key(self.config, self._options).encode() + b"\n"
+
+    def words(self, name: str) -> tuple[np.ndarray, int]:
+        """Return the words of a flip-flop or of a memory, and their width.
+
+        Parameters
+        ----------
+        name : str
+            As in a recording: the names of the modules, then its own, with blanks between them.
+
+        Returns
+        -------
+        words : ndarray of uint64, (depth,)
+            One of a flip-flop.
+        width : int
+            Bits of a word, up to 64.
+
+        Raises
+        ------
+        StateError
+            Nothing of the design's state has this name.
+        """
+        width = ctypes.c_size_t()
+        depth = self._lib.meter_words(self._meter, name.encode(), None, ctypes.byref(width), False)
+        if not depth:
+            raise StateError(f"the design has no flip-flop and no memory called {name!r}")
+        words = np.empty(depth, dtype=np.uint64)
+        self._lib.meter_words(self._meter, name.encode(), words.ctypes.data, ctypes.byref(width), False)
+        return words, width.value
+
+    def put_words(self, name: str, words: np.ndarray) -> None:
+        """Set the words of a flip-flop or of a memory, all that :meth:`words` returns; between two frames."""
+        self._lib.meter_words(self._meter, name.encode(), words.ctypes.data, ctypes.byref(ctypes.c_size_t()), True)
+
+    def begin_after(self, frames: int) -> None:
+        """Count frames from here on as if so many had been metered; edges are those from the levels as they are now."""
+        self._lib.meter_begin_after(self._meter, frames)
 
     def read_word(self, block: Block, index: int, word: int) -> int:
         """Read one 32-bit word through the register port."""

@@ -135,6 +135,39 @@ def test_engines_that_differ_in_a_window_are_found():
         run.run()
 
 
+def test_a_state_that_differs_after_a_window_is_found():
+    run = LongRun(CONFIG, bench(100, 100), settle_s=0, seconds=60, checks=1, seed=SEED)
+    rtl = run._engines["rtl"]
+    correct = rtl.next
+
+    def broken(frames):
+        events = correct(frames)
+        words, _ = rtl.words("meter gain memory")
+        words[1] ^= np.uint64(1)
+        rtl.put_words("meter gain memory", words)
+        return events
+
+    rtl.next = broken
+    with pytest.raises(EnginesDiffer, match=r"after the 10 s from second \d+ on, the RTL has gain memory\[1\]: \d+"):
+        run.run()
+
+
+def test_a_window_goes_on_from_the_whole_state_of_the_run():
+    run = LongRun(CONFIG, home(), settle_s=9, seconds=300, checks=1, seed=SEED)
+    golden, started = run._engines["golden"], []
+    correct = golden.next
+
+    def watched(frames):
+        started.append((run.done_s, golden.save(), run._golden.save()))
+        return correct(frames)
+
+    golden.next = watched
+    assert run.run()
+    ((moment, of_the_window, of_the_run),) = started
+    assert moment == run.checked[0] > 0
+    assert of_the_window == of_the_run
+
+
 @pytest.mark.parametrize(("seconds", "windows"), [(1, 1), (12, 2)])
 def test_a_run_too_short_for_all_windows_has_fewer(seconds, windows):
     run = LongRun(CONFIG, bench(100, 100), settle_s=0, seconds=seconds, checks=5)
