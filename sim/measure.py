@@ -15,6 +15,7 @@ from blondel.sim.afe.adc import Converter, IdealAdc
 from blondel.sim.engine import Engine, Events, Record, State, output_names
 from blondel.sim.golden.meter import GoldenMeter
 from blondel.sim.rtl.engine import RtlMeter
+from blondel.sim.rtl.state import take_over
 from blondel.sim.source.source import Source
 from blondel.sim.truth import Truth, error_ppm
 
@@ -165,11 +166,11 @@ class Figures:
     engine : str
         ``golden``, ``rtl`` or ``both``.
     bit_exact : bool
-        Whether two engines ran, and agreed.
+        Whether two engines ran over all frames of the figures, and agreed.
     real_time_factor : float
-        Time metered over the time that the engines took for it.
+        Time metered, by both engines where there are two, over the time that they took for it.
     checked_frames : int
-        Frames in which the golden model was compared with the RTL, where it ran alone. Default 0.
+        Frames in which the golden model was compared with the RTL. Default 0.
     meters : tuple of MeterFigures
         Figures of each meter, where there are several.
     """
@@ -317,21 +318,25 @@ class Bench:
         By name.
     config : MeterConfig
         Theirs.
+    alone_frames : int
+        Frames that the golden model meters alone, a whole number of calls; then the RTL takes over its whole state.
+        Default 0.
 
     Attributes
     ----------
     frames : int
         Frames metered.
     seconds : float
-        Time that the engines took, in s.
+        Time that the engines took for those that all metered, in s.
     state : State
         After the last call.
     """
 
-    def __init__(self, engines: dict[str, Engine], config: MeterConfig):
+    def __init__(self, engines: dict[str, Engine], config: MeterConfig, alone_frames: int = 0):
         self._names = list(engines)
         self._engines = list(engines.values())
         self._config = config
+        self._alone_frames = alone_frames
         self.frames = 0
         self.seconds = 0.0
         self.state = self._engines[0].state()
@@ -344,15 +349,20 @@ class Bench:
         EnginesDiffer
             Two engines gave different integers.
         """
+        alone = self.frames < self._alone_frames
+        engines = self._engines[:1] if alone else self._engines
         start = time.perf_counter()
-        events = [engine.next(codes) for engine in self._engines]
-        self.seconds += time.perf_counter() - start
+        events = [engine.next(codes) for engine in engines]
+        self.seconds += 0.0 if alone else time.perf_counter() - start
         self.frames += len(codes)
-        states = [engine.state() for engine in self._engines]
-        for n in range(1, len(self._engines)):
+        states = [engine.state() for engine in engines]
+        for n in range(1, len(engines)):
             names = [self._names[0], self._names[n]]
             _compare_events(names, events[0], events[n], self._config)
             _compare_states(names, states[0], states[n], self.frames)
+        if alone and self.frames == self._alone_frames:
+            golden, rtl = self._engines
+            take_over(rtl, golden)
         self.state = states[0]
         return events[0]
 
@@ -535,6 +545,7 @@ def measure(
     seed: int = 0,
     converter: Converter | None = None,
     trace: bool = False,
+    settle_alone: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Measurement:
     """Meter a source, and compare with the truth.
@@ -561,6 +572,9 @@ def measure(
         an error, the source has the true sample rate.
     trace : bool
         Whether curves are wanted, of a single meter. Default false.
+    settle_alone : bool
+        Whether, of two engines, the golden model settles alone, and the RTL takes over its whole state then. Default
+        false: both meter all frames.
     progress : callable(int) or None
         Called with the number of frames that were metered since it was called last.
 
@@ -574,7 +588,8 @@ def measure(
         converter = IdealAdc(config, seed=seed)
     truth = Truth(config.elements, source.sample_rate_hz, end, period_frames=source.period_frames)
     first_true, last_true = settle_frames - config.path_delay, end - config.path_delay
-    bench = Bench(engines, config)
+    alone_frames = settle_frames if settle_alone and len(engines) > 1 else 0
+    bench = Bench(engines, config, alone_frames)
     base = bench.state
     marks = [settle_frames, *(_marks(config, settle_frames, end) if trace else ()), end]
     points, edges = [], []
@@ -602,7 +617,8 @@ def measure(
         **metered(config, tally, energies, bench.state.lost - base.lost),
         engine="both" if len(engines) > 1 else next(iter(engines)),
         bit_exact=len(engines) > 1,
-        real_time_factor=end / config.sample_rate_hz / bench.seconds,
+        real_time_factor=(end - alone_frames) / config.sample_rate_hz / bench.seconds,
+        checked_frames=end - alone_frames if len(engines) > 1 else 0,
     )
     if not trace:
         return Measurement(figures, None)

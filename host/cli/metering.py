@@ -37,7 +37,8 @@ def add_measurement(parser: argparse.ArgumentParser) -> None:
     """Add what every measurement can be told."""
     parser.add_argument(
         "--engine", choices=("rtl", "golden", "both"),
-        help="the generated design, the golden model, or both, compared bit for bit; default both",
+        help="the generated design, the golden model, or both, compared bit for bit from power-up on; default: both, "
+        "but the golden model settles alone",
     )  # fmt: skip
     parser.add_argument(
         "--settle", metavar="S", type=bounded(0, SECONDS_MAX, " s"),
@@ -89,13 +90,16 @@ def measure(args: argparse.Namespace, config: MeterConfig, source: Source, settl
         say("note", "the truth is the waveforms as they are: what the calibration corrects shows as an error")
     window = _vcd_window(args, config, settle_frames, frames)
 
+    # Unless it is asked for, or there is more to see of the RTL than its figures.
+    settle_alone = args.engine is None and not args.exact_clock and args.vcd is None
+
     def run(vcd: BinaryIO | None = None) -> Measurement:
         if vcd is not None:
             engines["rtl"].record(vcd, *window, args.clock)
         with progress_bar("metering", settle_frames + frames, "frame") as progress:
             return measure(
                 config, source, engines, settle_frames=settle_frames, frames=frames, seed=args.seed,
-                trace=args.plot is not None, progress=progress,
+                trace=args.plot is not None, settle_alone=settle_alone, progress=progress,
             )  # fmt: skip
 
     try:

@@ -511,13 +511,14 @@ def process(*arguments, **settings) -> subprocess.CompletedProcess:
 
 
 def test_both_engines_by_default_as_a_process():
-    done = process("run", "MDNCT-2SC", "--seconds", "0.5", "--settle", "0.5", "--json")
-    assert done.returncode == 0
-    found = json.loads(done.stdout)
-    assert (found["engine"], found["bit_exact"]) == ("both", True)
-    assert found["real_time_factor"] > 0
-    # No terminal, no progress.
-    assert done.stderr == "blondel: note: the figures start after 0.5 s of settling\n"
+    for options, checked in ((), 4000), (("--engine", "both"), 8000):
+        done = process("run", "MDNCT-2SC", "--seconds", "0.5", "--settle", "0.5", "--json", *options)
+        assert done.returncode == 0
+        found = json.loads(done.stdout)
+        assert (found["engine"], found["bit_exact"], found["checked_frames"]) == ("both", True, checked)
+        assert found["real_time_factor"] > 0
+        # No terminal, no progress.
+        assert done.stderr == "blondel: note: the figures start after 0.5 s of settling\n"
 
 
 def test_the_exit_status_of_bad_input():

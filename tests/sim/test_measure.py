@@ -22,7 +22,8 @@ SINGLE = MeterConfig.for_model("MSNCT-1SC")
 DUAL = MeterConfig.for_model("MDNCT-1SC")
 KEYS = [
     "model", "line_hz", "sample_rate_hz", "frames", "seconds", "elements", "delivered_wh", "received_wh", "true_wh",
-    "error_ppm", "pulses", "counts", "flags", "engine", "bit_exact", "real_time_factor",
+    "error_ppm", "pulses", "counts", "flags", "engine", "bit_exact", "checked_frames",
+    "real_time_factor",
 ]  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def test_energy_pulses_and_counts_of_a_known_load(seconds):
 def test_json_has_the_fixed_keys_and_plain_numbers():
     figures = golden(DUAL, bench((10, "1"), (5, "0.5lag")), seconds=2, settle_s=2).figures
     shown = json.loads(json.dumps(figures.to_json(), allow_nan=False))
-    assert list(shown) == [key for key in KEYS if key != "bit_exact"]
+    assert list(shown) == [key for key in KEYS if key not in ("bit_exact", "checked_frames")]
     assert [list(each) for each in shown["elements"]] == [["delivered_wh", "received_wh", "true_wh", "error_ppm"]] * 2
     assert shown["model"] == "MDNCT-1SC"
     assert (shown["line_hz"], shown["sample_rate_hz"], shown["frames"], shown["seconds"]) == (60, 8000.0, 16000, 2.0)
@@ -96,8 +97,23 @@ def test_a_meter_of_its_own_tells_its_pulses():
 def test_two_engines_that_agree():
     shown = both(SINGLE, Twin(SINGLE), frames=8000).figures.to_json()
     assert list(shown) == KEYS
-    assert shown["bit_exact"] is True
+    assert (shown["bit_exact"], shown["checked_frames"]) == (True, 8000)
     assert shown["engine"] == "both"
+
+
+@pytest.mark.parametrize("settle_s", [0.0, 3.3])
+def test_the_rtl_takes_over_from_a_golden_model_that_settled_alone(settle_s):
+    config = DUAL.with_changes(sample_rate_hz=2000.0)
+    source = Service(Mains(volts=120, hertz=60), [[Sine(100)], [Sine(-30, "0.5lag")]], sample_rate_hz=2000)
+    settle, frames = config.frames_in(settle_s), 6000
+    found = {}
+    for alone in (True, False):
+        engines = make_engines(config, "both")
+        figures = measure(config, source, engines, settle_frames=settle, frames=frames, settle_alone=alone).figures
+        assert figures.checked_frames == frames + (0 if alone else settle)
+        found[alone] = figures.to_json() | {"checked_frames": None, "real_time_factor": None}
+        assert engines["rtl"].frames == settle + frames
+    assert found[True] == found[False]
 
 
 def test_the_figures_do_not_depend_on_the_chunks(monkeypatch):
