@@ -19,6 +19,7 @@ from blondel.hdl.metrology.multiplier import Multiplier, SerialMultiplier
 from blondel.hdl.metrology.offset import Offset
 from blondel.hdl.metrology.phase import Phase
 from blondel.hdl.metrology.power import Power
+from blondel.hdl.metrology.serial_energy import SerialEnergy
 from blondel.hdl.outputs.indicators import Indicators, NoIndicators
 from blondel.hdl.outputs.pulses import LEVELS, EventSignature, PulseOutputs, Queue
 
@@ -34,6 +35,9 @@ class Options:
     serial_multiplier : bool
         Multiply bit by bit: for devices without multiplier blocks, and for as few elements as its clocks allow.
         Default false.
+    serial_energy : bool
+        Energy records in one memory, with one access in a clock: for more elements than block RAM has room for, on
+        devices with large RAMs, and for as few as the clocks allow. Default false.
     indicators : bool
         Whether voltage and current are watched; else ``voltage`` and ``overrange`` stay 0. Default true.
     reached : tuple of Block
@@ -43,6 +47,7 @@ class Options:
     """
 
     serial_multiplier: bool = False
+    serial_energy: bool = False
     indicators: bool = True
     reached: tuple[Block, ...] = tuple(Block)
     shown: int | None = None
@@ -67,6 +72,9 @@ def frame_clocks(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> int
     """
     if options.serial_multiplier:
         return config.elements * (7 * SerialMultiplier.latency_of(config) + 9)
+    if options.serial_energy:
+        turns = [SerialEnergy.turn_clocks * elements + 1 for elements in config.meter_elements]
+        return sum(max(turn, PulseOutputs.latency + 1) for turn in turns)
     if len(config.meter_elements) == 1:
         return max(28 * config.elements + 5, PulseOutputs.latency)
     return sum(max(28 * elements, PulseOutputs.latency + 1) for elements in config.meter_elements) + 5
@@ -136,7 +144,8 @@ class Meter(wiring.Component):
         m.submodules.indicators = indicators = make_indicators(config)
         m.submodules.power = power = Power(config)
         meters, elements = self._options.shown_of(config)
-        m.submodules.energy = energy = Energy(config, elements)
+        make_energy = SerialEnergy if self._options.serial_energy else Energy
+        m.submodules.energy = energy = make_energy(config, elements)
         m.submodules.pulses = pulses = PulseOutputs(config, meters)
         m.submodules.register_port = register_port = Registers(config, self._options.reached)
         m.submodules.status = status = Status(config)

@@ -13,7 +13,7 @@ from vectors import BUSY, MIXED, busy_frames
 
 from blondel.hdl.config import LINES, MeterConfig
 from blondel.hdl.link.registers import Block
-from blondel.hdl.meter import Options, frame_clocks
+from blondel.hdl.meter import DEFAULT_OPTIONS, Options, frame_clocks
 from blondel.hdl.model_number import ModelNumber
 from blondel.sim.afe.adc import IdealAdc
 from blondel.sim.engine import Events, Record, State, output_names
@@ -23,12 +23,20 @@ from blondel.sim.source.loads import Sine
 from blondel.sim.source.mains import Mains
 from blondel.sim.source.service import Service
 
-ENGINES = {"golden": GoldenMeter, "rtl": RtlMeter}
+SERIAL_ENERGY = Options(serial_energy=True)
+ENGINES = {
+    "golden": GoldenMeter,
+    "rtl": RtlMeter,
+    "rtl with serial energy": lambda config: RtlMeter(config, SERIAL_ENERGY),
+}
+OPTIONS = pytest.mark.parametrize("options", [DEFAULT_OPTIONS, SERIAL_ENERGY], ids=["", "serial energy"])
 MODELS = [str(model) for model in ModelNumber.all()]
 
 
-def assert_engines_agree(config: MeterConfig, frames: np.ndarray, ok: np.ndarray | None = None) -> Events:
-    golden, rtl = GoldenMeter(config), RtlMeter(config)
+def assert_engines_agree(
+    config: MeterConfig, frames: np.ndarray, ok: np.ndarray | None = None, options: Options = DEFAULT_OPTIONS
+) -> Events:
+    golden, rtl = GoldenMeter(config), RtlMeter(config, options)
     expected, shown = golden.next(frames, ok), rtl.next(frames, ok)
     assert shown == expected
     assert rtl.state() == golden.state()
@@ -76,10 +84,11 @@ def test_many_elements():
     assert_engines_agree(config, *busy_frames(config, 300))
 
 
-def test_several_meters_move_all_their_outputs():
+@OPTIONS
+def test_several_meters_move_all_their_outputs(options):
     # Pulses so long that they have to wait.
     config = MIXED.with_changes(pulse_min_s=1.0)
-    events = assert_engines_agree(config, *busy_frames(config))
+    events = assert_engines_agree(config, *busy_frames(config), options)
     moved = {output_names(config)[number] for number in set(events.output.tolist())}
     assert {f"{name}[{meter}]" for name in ("output_10", "test", "queued") for meter in range(3)} <= moved
 
@@ -103,9 +112,18 @@ def test_each_of_several_meters_is_as_if_alone(engine):
     np.testing.assert_array_equal(state.outputs[3:6], alone.state().outputs)
 
 
-def test_64_elements_in_many_meters():
-    config = MeterConfig.for_model("MDNCT-1SC", meters=(1,) * 24 + (2,) * 20)
-    assert_engines_agree(config, *busy_frames(config, 400))
+@pytest.mark.parametrize(
+    ("meters", "options"),
+    [
+        ((1,) * 24 + (2,) * 20, DEFAULT_OPTIONS),
+        ((2,) * 32, SERIAL_ENERGY),
+        ((1,) * 64, SERIAL_ENERGY),
+    ],
+    ids=["mixed", "32xD serial energy", "64xS serial energy"],
+)
+def test_64_elements_in_many_meters(meters, options):
+    config = MeterConfig.for_model("MDNCT-1SC", meters=meters)
+    assert_engines_agree(config, *busy_frames(config, 400), options)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -187,12 +205,13 @@ def test_a_meter_continues_where_another_stood(engine):
     assert len(before.of(0)) > 10
 
 
+@OPTIONS
 @pytest.mark.parametrize("config", [BUSY, MIXED], ids=["one meter", "several meters"])
-def test_a_preset_meter_is_the_same_in_both_engines(config):
+def test_a_preset_meter_is_the_same_in_both_engines(config, options):
     frames, ok = busy_frames(config, 4000)
     source = GoldenMeter(config)
     source.next(frames, ok)
-    golden, rtl = GoldenMeter(config), RtlMeter(config)
+    golden, rtl = GoldenMeter(config), RtlMeter(config, options)
     for meter in (golden, rtl):
         meter.preset(source.state())
     assert golden.next(frames, ok) == rtl.next(frames, ok)
@@ -211,9 +230,10 @@ def test_registers_roll_over():
     assert (golden.state().energy[:, Record.DELIVERED, 1] < 1 << 20).all()
 
 
-def test_frozen_copies_are_coherent_and_nothing_is_lost():
+@OPTIONS
+def test_frozen_copies_are_coherent_and_nothing_is_lost(options):
     frames, ok = busy_frames(BUSY)
-    rtl, golden = RtlMeter(BUSY), GoldenMeter(BUSY)
+    rtl, golden = RtlMeter(BUSY, options), GoldenMeter(BUSY)
     rtl.next(frames[:1000], ok[:1000])
     golden.next(frames[:1000], ok[:1000])
     rtl.write_record(Block.STATUS, BUSY.elements, 1, 0)
@@ -228,12 +248,13 @@ def test_frozen_copies_are_coherent_and_nothing_is_lost():
     assert rtl.state() == golden.state()
 
 
+@OPTIONS
 @pytest.mark.parametrize("config", [BUSY, MIXED], ids=["one meter", "several meters"])
-def test_status_records_are_the_indicators(config):
+def test_status_records_are_the_indicators(config, options):
     frames, ok = busy_frames(config)
     # A third of the last voltage is out of the line's range.
     frames[:, -2] //= 3
-    golden, rtl = GoldenMeter(config), RtlMeter(config)
+    golden, rtl = GoldenMeter(config), RtlMeter(config, options)
     levels = dict.fromkeys(output_names(config), 0)
     levels |= {f"no_load[{element}]": 1 for element in range(config.elements)}
     found = set()
@@ -298,16 +319,24 @@ def test_without_indicators_all_else_is_the_same():
     np.testing.assert_array_equal(np.array(energy), golden.state().energy[: BUSY.elements].reshape(-1, 2))
 
 
-@pytest.mark.parametrize("serial_multiplier", [False, True], ids=["", "serial multiplier"])
-def test_a_frame_takes_the_clocks_that_the_core_says(serial_multiplier):
-    options = Options(serial_multiplier=serial_multiplier)
-    frames, _ = busy_frames(BUSY, 1000)
-    rtl = RtlMeter(BUSY, options)
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [
+        (BUSY, DEFAULT_OPTIONS),
+        (BUSY, Options(serial_multiplier=True)),
+        (BUSY, SERIAL_ENERGY),
+        (MIXED, SERIAL_ENERGY),
+    ],
+    ids=["", "serial multiplier", "serial energy", "serial energy, several meters"],
+)
+def test_a_frame_takes_the_clocks_that_the_core_says(config, options):
+    frames, _ = busy_frames(config, 1000)
+    rtl = RtlMeter(config, options)
     before = rtl.clocks
     rtl.next(frames)
     # Beside them, the first frame's way through the pipeline, and a few clocks at each window's end; the late frames of
     # a window need no squares.
-    clocks = len(frames) * frame_clocks(BUSY, options)
+    clocks = len(frames) * frame_clocks(config, options)
     assert -clocks / 1000 < rtl.clocks - before - clocks < 200
 
 

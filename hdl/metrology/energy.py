@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from types import SimpleNamespace
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -60,6 +60,144 @@ class Addend(enum.IntEnum):
     RESULT = 2
     #: One's complement; the carry makes it the negative.
     RESULT_NEGATIVE = 3
+
+
+class Turn:
+    """What every kind of energy stage knows of the element and of the frame whose turn it is, and how they end.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the signals' statements.
+    stage : Energy
+        Whose ports they are.
+    """
+
+    def __init__(self, m: Module, stage: Energy):
+        config, shown = stage._config, stage._shown
+        self._stage = stage
+        elements = self._elements = config.elements
+        self._several = len(config.meter_elements) > 1
+        self._last_of_meters = [last - 1 for last in itertools.accumulate(config.meter_elements)]
+        self.index_bits = clog2(elements + len(config.meter_elements) + 1)
+        # The total's index, of the meter whose turn it is.
+        self.total = Signal(self.index_bits, init=elements) if self._several else Const(elements, self.index_bits)
+
+        # Of the item; the product stays on the stream until it was needed for the last time.
+        self.element = Signal(self.index_bits, reset_less=True)
+        self.window = Signal(reset_less=True)
+        self._last = self.element == elements - 1
+        # What is known of the element. The first three are its flags, see RecordKind.GATE.
+        self.loaded, self.seen = Signal(reset_less=True), Signal(reset_less=True)
+        self.direction, self.received = Signal(reset_less=True), Signal(reset_less=True)
+        self.commit, self.withhold = Signal(reset_less=True), Signal(reset_less=True)
+        #: The flags after this frame.
+        self.flags = Signal(3)
+        m.d.comb += self.flags.eq(
+            Cat(
+                Mux(self.window, self.seen, self.loaded),
+                self.seen & ~self.window,
+                Mux(self.commit, self.received, self.direction),
+            )
+        )
+        # The item's indicators, for the record.
+        self.voltage, self.overrange = Signal(reset_less=True), Signal(reset_less=True)
+        # Each output has a shadow: the elements' bits go in at one end, and have moved on by as many
+        # places as there are elements at the ports when the frame ends.
+        self._shows = self.element < shown if shown < elements else Const(1)
+        self._shadows = {
+            name: Signal.like(getattr(stage, name), name=f"shadow_{name}")
+            for name in ("reversed", "no_load", "voltage", "overrange")
+        }
+
+        # Which half of the memory has the live records; `held`: the outside sees the other half; `moving`:
+        # this frame writes to the other half. `served`: the last thing done was a record access.
+        self.live, self.held, self.moving = Signal(), Signal(), Signal()
+        self.under_way, self._served = Signal(), Signal()
+        # After the turn of its first element a total is in the half that is written.
+        self.begun = Signal() if self._several else self.element != 0
+        m.d.sync += self.held.eq(self.held & stage.freeze)
+        #: An access to a record has its turn, while no frame is under way.
+        self.accessed = stage.records.valid & ~self.under_way & ~(self._served & stage.i.valid)
+
+    def ends_meter(self, index: Value) -> Value:
+        """Tell whether an element is its meter's last."""
+        if not self._several:
+            return index == self._elements - 1
+        return Const(sum(1 << each for each in self._last_of_meters), self._elements).bit_select(index, 1)
+
+    def access(self, m: Module) -> None:
+        """Begin an access to a record."""
+        m.d.sync += self._served.eq(1)
+        m.next = "ACCESS"
+
+    def accept(self, m: Module, first: str) -> None:
+        """Begin an item's turn: a valid one's with the state ``first``, which has the item still on the stream."""
+        stream, item = self._stage.i, self._stage.i.payload
+        m.d.sync += [
+            self.element.eq(item.element),
+            self.window.eq(item.window),
+            self._served.eq(0),
+            self.under_way.eq(1),
+        ]
+        with m.If(item.ok):
+            with m.If(~self.under_way):
+                m.d.sync += self.moving.eq(self._stage.freeze & ~self.held)
+            m.next = first
+        with m.Else():
+            m.d.comb += stream.ready.eq(1)
+            with m.If(self.ends_meter(item.element)):
+                m.next = "OUTPUT"
+
+    def take(self, m: Module) -> None:
+        """Take a valid item off the stream."""
+        m.d.comb += self._stage.i.ready.eq(1)
+        m.d.sync += [
+            self.voltage.eq(self._stage.i.payload.voltage),
+            self.overrange.eq(self._stage.i.payload.overrange),
+        ]
+
+    def decide(self, m: Module, energy: Value, is_large: Value) -> None:
+        """Decide what becomes of the pending energy, which reaches the hysteresis or does not."""
+        m.d.sync += [
+            self.received.eq(energy[-1]),
+            self.commit.eq(self.loaded & ((energy[-1] == self.direction) | is_large)),
+            self.withhold.eq(~self.loaded & is_large),
+        ]
+
+    def shadow(self, m: Module) -> None:
+        """Keep the element's indicators for the frame's end."""
+        bits = {
+            "reversed": self.flags[0] & self.flags[2],
+            "no_load": ~self.flags[0],
+            "voltage": self.voltage,
+            "overrange": self.overrange,
+        }
+        with m.If(self._shows):
+            m.d.sync += [shadow.eq(Cat(shadow[1:], bits[name])) for name, shadow in self._shadows.items()]
+
+    def output(self, m: Module) -> None:
+        """End a meter's turn, and with the last one's the frame."""
+        stage, last = self._stage, self._last
+        m.d.comb += [stage.o.valid.eq(1), stage.o.payload.last.eq(last)]
+        with m.If(stage.o.ready):
+            m.d.sync += stage.o.payload.tick.eq(0)
+            if self._several:
+                m.d.sync += [self.total.eq(Mux(last, self._elements, self.total + 1)), self.begun.eq(0)]
+            m.next = "IDLE"
+        with m.If(stage.o.ready & last):
+            m.d.sync += [
+                *(getattr(stage, name).eq(shadow) for name, shadow in self._shadows.items()),
+                self.live.eq(self.live ^ self.moving),
+                self.held.eq((self.held | self.moving) & stage.freeze),
+                self.moving.eq(0),
+                self.under_way.eq(0),
+            ]
+
+    def meet_total(self, m: Module) -> None:
+        """The total is written: from now on it is in the half that this frame writes."""
+        if self._several:
+            m.d.sync += self.begun.eq(1)
 
 
 class Energy(wiring.Component):
@@ -121,7 +259,7 @@ class Energy(wiring.Component):
     internals : SimpleNamespace
         After elaboration, for tests and proofs: the registers of an element's turn, ``steps``, a signal
         for each state of the sequence, and the memories ``accumulators`` and ``counts``, of which word
-        ``8 × e + 4 × half + k`` has record ``k`` of element ``e``.
+        ``8 × e + 4 × half + k`` has record ``k`` of element ``e``: ``record(e, half, k)`` returns both.
     """
 
     latency = 11
@@ -142,6 +280,11 @@ class Energy(wiring.Component):
             }
         )
 
+    @staticmethod
+    def depth_of(config: MeterConfig) -> int:
+        """Return the words of the accumulators' memory, the larger of the two."""
+        return 8 * (config.elements + len(config.meter_elements)) + len(Word)
+
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
@@ -154,10 +297,10 @@ class Energy(wiring.Component):
             Word.TICK_NEGATIVE: -config.tick,
             Word.SCRATCH: 0,
         }
-        words = 8 * (elements + meters)
+        words = self.depth_of(config) - len(constants)
         m.submodules.accumulators = accumulators = Memory(
             shape=signed(config.accumulator_bits),
-            depth=words + len(constants),
+            depth=self.depth_of(config),
             init=[0] * words + [constants[word] for word in Word],
             attrs={"ram_style": "block"},
         )
@@ -166,52 +309,21 @@ class Energy(wiring.Component):
         )
         read, write = accumulators.read_port(), accumulators.write_port()
         count_read, count_write = counts.read_port(), counts.write_port()
-        index_bits = clog2(elements + meters + 1)
-        # The total's index, of the meter whose turn it is.
-        total = Signal(index_bits, init=elements) if meters > 1 else Const(elements, index_bits)
-        last_of_meters = [last - 1 for last in itertools.accumulate(config.meter_elements)]
-
-        # Of the item; the product stays on the stream until it was needed for the last time.
-        element = Signal(index_bits, reset_less=True)
-        window = Signal(reset_less=True)
-        last = element == elements - 1
-
-        def ends_meter(index):
-            if meters == 1:
-                return index == elements - 1
-            return Const(sum(1 << each for each in last_of_meters), elements).bit_select(index, 1)
-
-        # What is known of the element. The first three are its flags, see RecordKind.GATE.
-        loaded, seen, direction = (Signal(name=name, reset_less=True) for name in ("loaded", "seen", "direction"))
-        received, commit, withhold = (Signal(name=name, reset_less=True) for name in ("received", "commit", "withhold"))
+        turn = Turn(m, self)
+        element, total, window, index_bits = turn.element, turn.total, turn.window, turn.index_bits
+        loaded, seen, direction, flags = turn.loaded, turn.seen, turn.direction, turn.flags
+        received, commit, withhold = turn.received, turn.commit, turn.withhold
+        live, held, moving = turn.live, turn.held, turn.moving
         up, down = Signal(reset_less=True), Signal(reset_less=True)
         own, other = Cat(received, Const(1, 1)), Cat(~received, Const(1, 1))
-        flags = Signal(3)
-        m.d.comb += flags.eq(Cat(Mux(window, seen, loaded), seen & ~window, Mux(commit, received, direction)))
-
-        # The item's indicators, for the record.
-        voltage, overrange = Signal(reset_less=True), Signal(reset_less=True)
-        # Each output has a shadow: the elements' bits go in at one end, and have moved on by as many
-        # places as there are elements at the ports when the frame ends.
-        shows = element < self._shown if self._shown < elements else Const(1)
-        shadow_reversed = Signal.like(self.reversed)
-        shadow_no_load = Signal.like(self.no_load)
-        shadow_voltage = Signal.like(self.voltage)
-        shadow_overrange = Signal.like(self.overrange)
-
-        # Which half of the memory has the live records; `held`: the outside sees the other half; `moving`:
-        # this frame writes to the other half. `served`: the last thing done was a record access.
-        live, held, moving, under_way, served = Signal(), Signal(), Signal(), Signal(), Signal()
-        # After the turn of its first element a total is in the half that is written.
-        begun = Signal() if meters > 1 else element != 0
-        total_half = live ^ (moving & begun)
+        total_half = live ^ (moving & turn.begun)
 
         # `place`: the record whose count the memory shows in the next clock, and that `store` stores then.
         place = Signal(data.StructLayout({"kind": 2, "element": index_bits}))
         target = Signal.like(place, reset_less=True)
         place_half, target_half = Signal(), Signal()
         store, store_count = Signal(), Signal()
-        m.d.sync += [held.eq(held & self.freeze), target.eq(place), store.eq(0), store_count.eq(0)]
+        m.d.sync += [target.eq(place), store.eq(0), store_count.eq(0)]
         m.d.comb += [
             place.element.eq(element),
             place_half.eq(live),
@@ -257,29 +369,15 @@ class Energy(wiring.Component):
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.comb += [place.kind.eq(RecordKind.GATE), place.element.eq(self.i.payload.element)]
-                with m.If(self.records.valid & ~under_way & ~(served & self.i.valid)):
+                with m.If(turn.accessed):
                     m.d.comb += [
                         place.eq(self.records.index),
                         place_half.eq(live ^ held),
                     ]
-                    m.d.sync += served.eq(1)
-                    m.next = "ACCESS"
+                    turn.access(m)
                 with m.Elif(self.i.valid):
-                    m.d.sync += [
-                        element.eq(self.i.payload.element),
-                        window.eq(self.i.payload.window),
-                        served.eq(0),
-                        under_way.eq(1),
-                    ]
-                    with m.If(self.i.payload.ok):
-                        with m.If(~under_way):
-                            m.d.sync += moving.eq(self.freeze & ~held)
-                        m.d.sync += addend.eq(Addend.PRODUCT)
-                        m.next = "WINDOW"
-                    with m.Else():
-                        m.d.comb += self.i.ready.eq(1)
-                        with m.If(ends_meter(self.i.payload.element)):
-                            m.next = "OUTPUT"
+                    m.d.sync += addend.eq(Addend.PRODUCT)
+                    turn.accept(m, "WINDOW")
             with m.State("WINDOW"):
                 m.d.comb += read.addr.eq(constant(Word.START))
                 m.d.sync += [
@@ -304,14 +402,9 @@ class Energy(wiring.Component):
                     m.d.sync += result.eq(0)
                 m.next = "PENDING"
             with m.State("PENDING"):
-                m.d.comb += [self.i.ready.eq(1), read.addr.eq(constant(Word.TURN))]
-                m.d.sync += [
-                    against_threshold,
-                    voltage.eq(self.i.payload.voltage),
-                    overrange.eq(self.i.payload.overrange),
-                    result.eq(added),
-                    store.eq(1),
-                ]
+                m.d.comb += read.addr.eq(constant(Word.TURN))
+                m.d.sync += [against_threshold, result.eq(added), store.eq(1)]
+                turn.take(m)
                 m.next = "TURN"
             with m.State("TURN"):
                 m.d.comb += [
@@ -321,17 +414,12 @@ class Energy(wiring.Component):
                     ),
                     place.kind.eq(RecordKind.GATE),
                 ]
-                m.d.sync += [
-                    received.eq(result[-1]),
-                    commit.eq(loaded & ((result[-1] == direction) | below_zero)),
-                    withhold.eq(~loaded & below_zero),
-                    addend.eq(Addend.RESULT),
-                    store_count.eq(1),
-                ]
+                m.d.sync += [addend.eq(Addend.RESULT), store_count.eq(1)]
+                turn.decide(m, result, below_zero)
                 m.next = "WITHHOLD"
             with m.State("WITHHOLD"):
                 m.d.comb += [
-                    count_write.data[:5].eq(Cat(flags, voltage, overrange)),
+                    count_write.data[:5].eq(Cat(flags, turn.voltage, turn.overrange)),
                     read.addr.eq(word(other, live, element)),
                     place.kind.eq(RecordKind.PENDING),
                 ]
@@ -346,13 +434,7 @@ class Energy(wiring.Component):
                     store.eq(1),
                     store_count.eq(1),
                 ]
-                with m.If(shows):
-                    m.d.sync += [
-                        shadow_reversed.eq(Cat(shadow_reversed[1:], flags[0] & flags[2])),
-                        shadow_no_load.eq(Cat(shadow_no_load[1:], ~flags[0])),
-                        shadow_voltage.eq(Cat(shadow_voltage[1:], voltage)),
-                        shadow_overrange.eq(Cat(shadow_overrange[1:], overrange)),
-                    ]
+                turn.shadow(m)
                 m.next = "OTHER"
             with m.State("OTHER"):
                 m.d.comb += read.addr.eq(constant(Word.QUANTUM_NEGATIVE))
@@ -396,9 +478,8 @@ class Energy(wiring.Component):
                     place.element.eq(total),
                 ]
                 m.d.sync += [result.eq(added), addend.eq(Addend.RESULT)]
-                if meters > 1:
-                    m.d.sync += begun.eq(1)
-                with m.If(ends_meter(element)):
+                turn.meet_total(m)
+                with m.If(turn.ends_meter(element)):
                     m.next = "TICK"
                 with m.Else():
                     m.d.sync += store.eq(1)
@@ -410,23 +491,7 @@ class Energy(wiring.Component):
                 m.d.sync += [self.o.payload.tick.eq(~below_zero), store.eq(1)]
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.last.eq(last)]
-                with m.If(self.o.ready):
-                    m.d.sync += self.o.payload.tick.eq(0)
-                    if meters > 1:
-                        m.d.sync += [total.eq(Mux(last, elements, total + 1)), begun.eq(0)]
-                    m.next = "IDLE"
-                with m.If(self.o.ready & last):
-                    m.d.sync += [
-                        self.reversed.eq(shadow_reversed),
-                        self.no_load.eq(shadow_no_load),
-                        self.voltage.eq(shadow_voltage),
-                        self.overrange.eq(shadow_overrange),
-                        live.eq(live ^ moving),
-                        held.eq((held | moving) & self.freeze),
-                        moving.eq(0),
-                        under_way.eq(0),
-                    ]
+                turn.output(m)
             # What is read stays; a write goes to one half, then to the other.
             for name, half in (("ACCESS", 0), ("SECOND ACCESS", 1)):
                 with m.State(name):
@@ -450,10 +515,14 @@ class Energy(wiring.Component):
                         m.next = "IDLE"
             steps = {name: fsm.ongoing(name) for name in list(fsm.encoding)}
 
+        def record(of: int, half: int, kind: int):
+            place = 8 * of + 4 * half + kind
+            return accumulators.data[place], counts.data[place]
+
         self.internals = SimpleNamespace(
-            steps=steps, accumulators=accumulators, counts=counts, read=read, write=write, count_read=count_read,
-            count_write=count_write, addend=addend, added=added, result=result, element=element, received=received,
-            commit=commit, withhold=withhold, up=up, down=down, live=live, held=held, moving=moving,
-            under_way=under_way, target=target, store=store, store_count=store_count,
+            record=record, steps=steps, accumulators=accumulators, counts=counts, read=read, write=write,
+            count_read=count_read, count_write=count_write, addend=addend, added=added, result=result, element=element,
+            received=received, commit=commit, withhold=withhold, up=up, down=down, live=live, held=held, moving=moving,
+            under_way=turn.under_way, target=target, store=store, store_count=store_count,
         )  # fmt: skip
         return m

@@ -474,7 +474,7 @@ BROKEN = {
                                           "with m.If(commit | window):\n                    m.d.sync += result.eq(0)"),
     "received energy with the wrong sign": (SMALL, "Mux(received, Addend.RESULT_NEGATIVE, Addend.RESULT)",
                                             "Addend.RESULT"),
-    "invalid frames metered": (SMALL, "with m.If(self.i.payload.ok):", "with m.If(1):"),
+    "invalid frames metered": (SMALL, "with m.If(item.ok):", "with m.If(1):"),
     "total takes received energy": (
         SMALL, "with m.If(commit & ~received):\n                            m.d.sync += addend",
         "with m.If(commit):\n                            m.d.sync += addend",

@@ -1,0 +1,1 @@
+"""Memories that block RAM is not enough for."""
