@@ -31,8 +31,8 @@ from blondel.host.build import TimingError, TooLarge, TooSlow, build
 TABLE = Path(__file__).parent.parent / "boards" / "scaling.csv"
 REACH = TABLE.with_name("reach.csv")
 RATES = (4000, 8000, 16000, 32000)
-#: Elements by board; 20 are the most that the UP5K's block RAM holds, of dual-element meters. With 20 and 32 on an
-#: HX8K the router does not come to an end.
+#: Elements by board; 20 are the most whose energy records the UP5K's block RAM holds, of dual-element meters. With 20
+#: and 32 on an HX8K the router does not come to an end.
 ELEMENTS = {"icebreaker": (1, 2, 4, 8, 16, 20, 32, 64), "hx8k-b-evn": (1, 2, 4, 8, 16, 64)}
 NAME = "serial samples"
 
@@ -92,8 +92,8 @@ class Point:
     device : str
         The FPGA.
     elements : int
-    lc, ram, dsp : int
-        Logic cells, block RAMs and multipliers.
+    lc, ram, spram, dsp : int
+        Logic cells, block RAMs, large RAMs and multipliers.
     fits : bool
         Whether the device has as many.
     fmax_mhz : float or None
@@ -106,6 +106,7 @@ class Point:
     elements: int
     lc: int
     ram: int
+    spram: int
     dsp: int
     fits: bool
     fmax_mhz: float | None
@@ -131,26 +132,41 @@ def measure(design: tuple[str, int]) -> Point:
             report = error.report
         except TooLarge as error:
             used = {kind: count for kind, (count, _) in error.used.items()}
-            clocks = frame_clocks(core(elements), options_for(board, ()))
-            return Point(board.device, elements, used["LC"], used["RAM"], used.get("DSP", 0), False, None, clocks)
+            clocks = frame_clocks(core(elements), options_for(board, core(elements)))
+            return Point(
+                board.device, elements, used["LC"], used["RAM"], used.get("SPRAM", 0), used.get("DSP", 0), False, None,
+                clocks,
+            )  # fmt: skip
     return Point(
-        board.device, elements, report.lc, report.ram, report.dsp, True, report.fmax_mhz, report.frame_clocks
-    )
+        board.device, elements, report.lc, report.ram, report.spram, report.dsp, True, report.fmax_mhz,
+        report.frame_clocks,
+    )  # fmt: skip
 
 
 def reach(points: list[Point]) -> list[list[object]]:
     """Return, for each device: its slowest clock; elements that its clocks are enough for at each rate; that fit."""
     rows = []
-    for device in dict.fromkeys(point.device for point in points):
-        own = [point for point in points if point.device == device]
-        fmax = min(point.fmax_mhz for point in own if point.fits)
-        # The clocks grow by as many with each element.
-        first, last = own[1], own[-1]
-        each = (last.frame_clocks - first.frame_clocks) / (last.elements - first.elements)
-        rest = first.frame_clocks - first.elements * each
-        by_rate = [min(64, int((fmax * 1e6 / rate - rest) / each)) for rate in RATES]
-        rows.append([device, fmax, *by_rate, max(point.elements for point in own if point.fits)])
+    for board in (BOARDS[name] for name in ELEMENTS):
+        fitting = [point for point in points if point.device == board.device and point.fits]
+        fmax = min(point.fmax_mhz for point in fitting)
+        clocks = {
+            elements: frame_clocks(core(elements), options_for(board, core(elements))) for elements in range(2, 65, 2)
+        }
+        by_rate = [max(n for n, taken in clocks.items() if taken * rate <= fmax * 1e6) for rate in RATES]
+        rows.append([board.device, fmax, *by_rate, max(point.elements for point in fitting)])
     return rows
+
+
+def read_table() -> list[Point]:
+    """Return what was measured before."""
+    with TABLE.open(newline="") as file:
+        return [
+            Point(
+                row["device"], *(int(row[name]) for name in ("elements", "lc", "ram", "spram", "dsp")),
+                row["fits"] == "True", float(row["fmax_mhz"]) if row["fmax_mhz"] else None, int(row["frame_clocks"]),
+            )
+            for row in csv.DictReader(file)
+        ]  # fmt: skip
 
 
 def write(path: Path, head: list[str], rows: list) -> None:
@@ -163,17 +179,21 @@ def write(path: Path, head: list[str], rows: list) -> None:
 
 
 def main() -> None:
-    """Measure all, or those that are named: ``scaling.py icebreaker 2 64``."""
+    """Measure all, a board's (``scaling.py icebreaker``), or only print some of it (``scaling.py icebreaker 2 64``)."""
     if len(sys.argv) > 2:
         for elements in map(int, sys.argv[2:]):
             print(measure((sys.argv[1], elements)), flush=True)
         return
-    designs = [(board, elements) for board, several in ELEMENTS.items() for elements in several]
-    points = []
+    boards = sys.argv[1:] or list(ELEMENTS)
+    designs = [(board, elements) for board in boards for elements in ELEMENTS[board]]
+    devices = {BOARDS[board].device for board in boards}
+    points = [] if set(boards) == set(ELEMENTS) else [each for each in read_table() if each.device not in devices]
     with multiprocessing.Pool() as pool:
         for point in pool.imap(measure, designs):
             points.append(point)
             print(*astuple(point), flush=True)
+    order = [BOARDS[board].device for board in ELEMENTS]
+    points.sort(key=lambda point: (order.index(point.device), point.elements))
     write(TABLE, [f.name for f in fields(Point)], [astuple(point) for point in points])
     rates = [f"{rate / 1000:g} kHz" for rate in RATES]
     write(REACH, ["device", "fmax_mhz", *rates, "fit"], reach(points))

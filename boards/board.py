@@ -94,6 +94,11 @@ class Board:
         """Whether the FPGA has multipliers."""
         return self.device.startswith("iCE40UP")
 
+    @property
+    def has_spram(self) -> bool:
+        """Whether the FPGA has large RAMs beside its block RAMs."""
+        return self.device.startswith("iCE40UP")
+
     def make_platform(self, front_end: str, signals: Mapping[str, ConverterSignal]) -> LatticeICE40Platform:
         """Return the platform, with a resource for each terminal, for each of a front end's signals, and for the UART.
 

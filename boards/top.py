@@ -17,6 +17,7 @@ from blondel.hdl.frontend.sigma_delta import SigmaDelta, Sinc3
 from blondel.hdl.link.registers import Block
 from blondel.hdl.link.uart import Uart
 from blondel.hdl.meter import Meter, Options
+from blondel.hdl.metrology.energy import Energy
 
 __all__ = ["FEATURES", "FRONT_ENDS", "READABLE", "Device", "FrontEnd", "options_for"]
 
@@ -71,6 +72,8 @@ def _sigma_delta_config(config: MeterConfig, clock_hz: float) -> MeterConfig:
     ).config
 
 
+#: Words of an iCE40's block RAM at its full width. Deeper energy records take it twice, which no device has room for.
+BLOCK_RAM_WORDS = 256
 #: What a meter on a board can do without, and what is left then.
 FEATURES = {
     "registers": "the registers cannot be read",
@@ -80,10 +83,11 @@ FEATURES = {
 READABLE = tuple(block for block in Block if block not in (Block.PHASE, Block.GAIN))
 
 
-def options_for(board: Board, without: Collection[str]) -> Options:
+def options_for(board: Board, config: MeterConfig, without: Collection[str] = ()) -> Options:
     """Return how the core is built for a board, without some of :data:`FEATURES`."""
     return Options(
         serial_multiplier=not board.has_dsp,
+        serial_energy=board.has_spram and Energy.depth_of(config) > BLOCK_RAM_WORDS,
         indicators="indicators" not in without,
         reached=() if "registers" in without else READABLE,
         shown=1,
@@ -160,7 +164,7 @@ class Device(wiring.Component):
         self._config = config
         self._front_end = FRONT_ENDS[front_end]
         self._load = load or PlaybackLoad()
-        self._options = options_for(board, without)
+        self._options = options_for(board, config, without)
         super().__init__({})
 
     def elaborate(self, platform) -> Module:

@@ -118,8 +118,8 @@ class BuildReport:
     ----------
     model, board, device, front_end : str
         What was built.
-    lc, lc_total, ram, ram_total, dsp : int
-        Logic cells, block RAMs and multipliers: used, and those there are.
+    lc, lc_total, ram, ram_total, spram, dsp : int
+        Logic cells, block RAMs, large RAMs and multipliers: used, and those there are.
     fmax_mhz, clock_mhz : float
         The fastest clock, and the board's.
     timing_met : bool
@@ -144,6 +144,7 @@ class BuildReport:
     lc_total: int
     ram: int
     ram_total: int
+    spram: int
     dsp: int
     fmax_mhz: float
     clock_mhz: float
@@ -158,8 +159,8 @@ class BuildReport:
     def to_json(self) -> dict[str, object]:
         """Return what ``blondel build --json`` prints."""
         names = (
-            "board", "device", "lc", "lc_total", "ram", "ram_total", "dsp", "fmax_mhz", "clock_mhz", "timing_met",
-            "bitstream", "seconds",
+            "board", "device", "lc", "lc_total", "ram", "ram_total", "spram", "dsp", "fmax_mhz", "clock_mhz",
+            "timing_met", "bitstream", "seconds",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
@@ -169,6 +170,7 @@ class BuildReport:
             f"{self.model} on {self.board} ({self.device}), front end {self.front_end}",
             f"logic cells   {self.lc} of {self.lc_total} ({100 * self.lc / self.lc_total:.0f} %)",
             f"block RAMs    {self.ram} of {self.ram_total}",
+            *([f"large RAMs    {self.spram}"] if self.spram else []),
             f"multipliers   {self.dsp}",
             f"clock         {self.clock_mhz:g} MHz, up to {self.fmax_mhz:.2f} MHz would do"
             if self.timing_met
@@ -458,13 +460,14 @@ def build(
         lc_total=used["ICESTORM_LC"]["available"],
         ram=used["ICESTORM_RAM"]["used"],
         ram_total=used["ICESTORM_RAM"]["available"],
+        spram=used.get("ICESTORM_SPRAM", {"used": 0})["used"],
         dsp=used.get("ICESTORM_DSP", {"used": 0})["used"],
         fmax_mhz=round(fmax, 2),
         clock_mhz=clock_mhz,
         timing_met=fmax >= clock_mhz,
         bitstream=str(target) if fmax >= clock_mhz else None,
         seconds=0.0,
-        frame_clocks=frame_clocks(config, options_for(board, without)),
+        frame_clocks=frame_clocks(config, options_for(board, config, without)),
         frame_clocks_available=int(board.clock_hz / config.sample_rate_hz),
         pulse_s=_pulse_s(config, load) if front_end == "playback" else None,
         calibrated=bool(config.calibration),

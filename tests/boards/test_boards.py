@@ -8,7 +8,7 @@ from amaranth.hdl import Fragment
 
 from blondel.boards import BOARDS
 from blondel.boards.board import TERMINALS
-from blondel.boards.top import FRONT_ENDS, Device
+from blondel.boards.top import FRONT_ENDS, Device, options_for
 from blondel.hdl.config import MeterConfig
 
 CLOCKS_HZ = {"icebreaker": 12e6, "upduino-v3": 12e6, "hx8k-b-evn": 12e6, "tinyfpga-bx": 16e6, "icestick": 12e6}
@@ -87,3 +87,10 @@ def test_the_device_elaborates(board, front_end, model, line):
     assert {"front_end", "meter"} | {f"pin_{name}" for name in board.terminals} <= names
     assert {f"lamp_{name}" for name in board.lamps} <= names
     assert ("rgb_lamps" in names) == bool(board.rgb_lamps)
+
+
+@pytest.mark.parametrize(("meters", "serial"), [((2,) * 10, False), ((2,) * 11, True), ((2,) * 32, True)])
+def test_large_rams_have_what_block_ram_has_no_room_for(meters, serial):
+    config = MeterConfig.for_model("MDNCT-2SC", meters=meters)
+    assert options_for(BOARDS["icebreaker"], config).serial_energy is serial
+    assert not options_for(BOARDS["hx8k-b-evn"], config).serial_energy

@@ -23,8 +23,8 @@ from blondel.hdl.config import MeterConfig
 from blondel.host import build as build_module
 
 KEYS = [
-    "board", "device", "lc", "lc_total", "ram", "ram_total", "dsp", "fmax_mhz", "clock_mhz", "timing_met", "bitstream",
-    "seconds",
+    "board", "device", "lc", "lc_total", "ram", "ram_total", "spram", "dsp", "fmax_mhz", "clock_mhz", "timing_met",
+    "bitstream", "seconds",
 ]  # fmt: skip
 PLAYBACK = ["MSNCT-1SC", "--board", "icebreaker", "--frontend", "playback"]
 STEM = "MSNCT-1SC-60hz-icebreaker-playback"
