@@ -279,8 +279,9 @@ class PulseOutputs(wiring.Component):
         with m.Elif(add):
             m.d.sync += result.eq(added)
         m.d.comb += [
-            # A carry in, without a second adder.
-            added.eq((Cat(carry, result) + Cat(carry, read.data)) >> 1),
+            # A carry in, without a second adder. It is added to 1, not to itself: a carry cell that has one net at two
+            # inputs makes nextpnr-ice40 route without end at times (its issue 1341).
+            added.eq((Cat(carry, result) + Cat(Const(1, 1), read.data)) >> 1),
             preset.eq(access & records.write),
             driven.eq(level["counter"] & (queue == Queue.COUNTER)),
             read_queue.eq(Cat(queue[0] | (driven & read_word[:2].all()), queue[1])),
