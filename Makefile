@@ -27,8 +27,9 @@ demo: $(SET_UP)  ## Run a dual-element meter, golden model and RTL compared, the
 test: $(SET_UP)  ## Run the tests on all cores.
 	$(RUN) $(BIN)/python -m pytest -n auto
 
-bench: $(SET_UP)  ## Print how fast the golden model and the RTL engine are.
+bench: $(SET_UP)  ## Measure speed, memory and growth, and write bench/result.json, its table and a picture.
 	$(RUN) $(BIN)/python bench/bench.py
+	$(RUN) $(BIN)/python docs/pictures/draw.py
 
 sizes: $(SET_UP)  ## Build every board with every front end, and write boards/sizes.csv.
 	$(RUN) $(BIN)/python bench/sizes.py

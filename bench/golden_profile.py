@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from engines import MODEL, household_frames, memory_bytes_per_s
 
-from bench import MODEL, household_frames, memory_bytes_per_s
 from blondel.hdl.config import MeterConfig
 from blondel.sim.golden import energy, frame, gain, indicators, offset, phase, power
 from blondel.sim.golden.meter import GoldenMeter

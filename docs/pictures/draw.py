@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -199,9 +200,69 @@ def scaling() -> plt.Figure:
     return figure
 
 
+def _engines(axes: plt.Axes, run: dict) -> None:
+    """Draw each engine's speed as a bar."""
+    titles = {
+        "golden": "golden model", "rtl": "RTL engine", "verilator": "cocotb +\nVerilator", "icarus": "cocotb +\nIcarus",
+        "amaranth": "Amaranth's\nsimulator",
+    }  # fmt: skip
+    shown = [(title, run["engines"][name]) for name, title in titles.items() if run["engines"][name]]
+    factors = [engine["frames_per_s"] / run["sample_rate_hz"] for _, engine in shown]
+    colors = [DELIVERED, RECEIVED, *[GREY] * len(shown)][: len(shown)]
+    bars = axes.barh([title for title, _ in shown], factors, color=colors, height=0.62)
+    axes.axvline(1, color=NET, linewidth=0.8, linestyle="--", zorder=0)
+    # On white: a label may stand where the line of real time is.
+    plate = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    labels = [f"{factor:,.0f}" if factor >= 1000 else f"{factor:.2g}" for factor in factors]
+    axes.bar_label(bars, labels, padding=5, bbox=plate)
+    axes.set(xscale="log", xlim=(1e-3, 5e5), xlabel="× real time")
+    axes.set_xticks([1e-2, 1, 1e2, 1e4], ["0.01", "1", "100", "10,000"])
+    axes.minorticks_off()
+    axes.invert_yaxis()
+
+
+def speed() -> plt.Figure:
+    """Speeds, and how they go with elements and length, of the result that ``make bench`` wrote."""
+    figure, ((engines, by_elements), (by_length, memory)) = plt.subplots(2, 2, figsize=(8, 6), layout="constrained")
+    run = json.loads((Path(__file__).parents[2] / "bench" / "result.json").read_text(encoding="utf-8"))
+    _engines(engines, run)
+    elements = [each["elements"] for each in run["by_elements"]]
+    for name, label, color in (("golden", "golden model", DELIVERED), ("rtl", "RTL engine", RECEIVED)):
+        factors = [each[name]["frames_per_s"] / run["sample_rate_hz"] for each in run["by_elements"]]
+        by_elements.plot(elements, factors, "o-", color=color, markersize=5, linewidth=2, label=label)
+        by_elements.plot(elements, factors[0] / np.array(elements), color=GREY, linewidth=1, linestyle=":")
+    by_elements.plot([], [], color=GREY, linewidth=1, linestyle=":", label="as many times slower")
+    by_elements.axhline(1, color=NET, linewidth=0.8, linestyle="--")
+    by_elements.set(xscale="log", yscale="log", xlabel="elements", ylabel="× real time", ylim=(0.1, 1e5))
+    by_elements.set_yticks([1, 1e2, 1e4], ["1", "100", "10,000"])
+    by_elements.set_xticks(elements, [str(each) for each in elements])
+    by_elements.minorticks_off()
+    by_elements.legend(frameon=False, fontsize=8)
+    for name, label, color, style in (
+        ("golden", "golden model", DELIVERED, "o-"), ("days", "golden model, --days", NET, "s-"),
+        ("rtl", "RTL engine", RECEIVED, "o-"),
+    ):  # fmt: skip
+        runs = run["by_length"][name]
+        seconds = [each["seconds"] for each in runs]
+        by_length.plot(seconds, [each["processor_s"] for each in runs], style, color=color, linewidth=2, markersize=5)
+        memory.plot(
+            seconds, [each["peak_bytes"] / 1e6 for each in runs], style, color=color, linewidth=2, markersize=5,
+            label=label,
+        )  # fmt: skip
+    by_length.set(yscale="log", ylabel="processor time, s")
+    by_length.set_yticks([1, 10, 100], ["1", "10", "100"])
+    for axes in (by_length, memory):
+        axes.set(xscale="log", xlabel="simulated time", xlim=(0.5, 4e5))
+        axes.set_xticks([1, 60, 3600, 86400], ["1 s", "1 min", "1 h", "1 day"])
+        axes.minorticks_off()
+    memory.set(ylabel="memory, MB", ylim=(0, None))
+    memory.legend(frameon=False, fontsize=8, loc="lower left")
+    return figure
+
+
 def main(folder: Path) -> None:
     """Write every picture to ``folder``."""
-    for draw in (phase_error, direction, sigma_delta_response, ct_current, ct_circuit, scaling):
+    for draw in (phase_error, direction, sigma_delta_response, ct_current, ct_circuit, scaling, speed):
         with plt.rc_context(STYLE):
             figure = draw()
             figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None}, facecolor="white")

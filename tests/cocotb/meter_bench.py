@@ -7,7 +7,7 @@ import os
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import FallingEdge, RisingEdge
 
 #: Ports in the order of the numbers that the model gives its outputs.
 PER_METER = ("output_10", "output_100", "output_1000", "counter", "test", "queued")
@@ -50,28 +50,32 @@ class Bench:
         self.frames += 1
 
     async def watch(self, frames):
-        """Sample all outputs at the end of each frame."""
+        """Sample all outputs at the end of each frame, which a flip-flop shows."""
+        end, middle = RisingEdge(self.dut.frame), FallingEdge(self.dut.clk)
         while self.frames < frames:
-            await RisingEdge(self.dut.clk)
-            if self.dut.frame.value == 1:
-                self.note_levels()
+            await end
+            await middle
+            self.note_levels()
 
-    async def feed(self, samples, ok, pause):
+    async def feed(self, samples, ok, pause=None):
+        """Feed frames, with pauses where there is randomness for them; Python is called when it has something to do."""
+        dut = self.dut
+        clock, ready = RisingEdge(dut.clk), RisingEdge(dut.sample_ready)
         last = samples.shape[1] - 1
-        self_dut = self.dut
         for row, good in zip(samples.tolist(), ok.tolist(), strict=True):
             for channel, value in enumerate(row):
-                if pause.random() < 0.05:
-                    self_dut.sample_valid.value = 0
+                if pause and pause.random() < 0.05:
+                    dut.sample_valid.value = 0
                     await self.clock.cycles(int(pause.integers(1, 40)))
-                self_dut.sample_data.value = value & ((1 << len(self_dut.sample_data)) - 1)
-                self_dut.sample_ok.value = int(good)
-                self_dut.sample_last.value = int(channel == last)
-                self_dut.sample_valid.value = 1
-                await RisingEdge(self_dut.clk)
-                while self_dut.sample_ready.value != 1:
-                    await RisingEdge(self_dut.clk)
-        self_dut.sample_valid.value = 0
+                dut.sample_data.value = value & ((1 << len(dut.sample_data)) - 1)
+                dut.sample_ok.value = int(good)
+                dut.sample_last.value = int(channel == last)
+                dut.sample_valid.value = 1
+                await clock
+                while dut.sample_ready.value != 1:
+                    await ready
+                    await clock
+        dut.sample_valid.value = 0
 
     async def access(self, address, value=None):
         dut = self.dut

