@@ -32,7 +32,7 @@ GOLDEN_GROWTH_FRAMES, RTL_GROWTH_FRAMES = 800_000, 100_000
 #: Lengths of runs, by engine: options of ``blondel run``, and seconds.
 LENGTHS = {
     "golden": [(["--engine", "golden", "--seconds", str(s)], s) for s in (100, 1_000, 10_000)],
-    "days": [(["--engine", "golden", "--days", str(days)], days * 86_400) for days in (1, 4)],
+    "days": [(["--engine", "golden", "--days", str(days)], days * 86_400) for days in (1, 2, 4)],
     "rtl": [(["--engine", "rtl", "--seconds", str(s)], s) for s in (1, 10, 100)],
 }
 #: Larger than a core's cache.

@@ -252,7 +252,7 @@ def speed() -> plt.Figure:
     by_length.set(yscale="log", ylabel="processor time, s")
     by_length.set_yticks([1, 10, 100], ["1", "10", "100"])
     for axes in (by_length, memory):
-        axes.set(xscale="log", xlabel="simulated time", xlim=(0.5, 4e5))
+        axes.set(xscale="log", xlabel="simulated time", xlim=(0.5, 1e6))
         axes.set_xticks([1, 60, 3600, 86400], ["1 s", "1 min", "1 h", "1 day"])
         axes.minorticks_off()
     memory.set(ylabel="memory, MB", ylim=(0, None))
