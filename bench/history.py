@@ -197,8 +197,7 @@ class Change:
         """Whether it is worse than before by more than :data:`TOLERANCE`."""
         if self.before is None:
             return False
-        loss = self.before / self.now if self.more_is_better else self.now / self.before
-        return loss > 1 + TOLERANCE
+        return (-self.relative if self.more_is_better else self.relative) > TOLERANCE
 
 
 def changes(now: dict, before: dict | None) -> list[Change]:
