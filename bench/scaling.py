@@ -31,9 +31,8 @@ from blondel.host.build import TimingError, TooLarge, TooSlow, build
 TABLE = Path(__file__).parent.parent / "boards" / "scaling.csv"
 REACH = TABLE.with_name("reach.csv")
 RATES = (4000, 8000, 16000, 32000)
-#: Elements by board; 20 are the most whose energy records the UP5K's block RAM holds, of dual-element meters. With 20
-#: and 32 on an HX8K the router does not come to an end.
-ELEMENTS = {"icebreaker": (1, 2, 4, 8, 16, 20, 32, 64), "hx8k-b-evn": (1, 2, 4, 8, 16, 64)}
+#: Elements by board; 20 are the most whose energy records the UP5K's block RAM holds, of dual-element meters.
+ELEMENTS = dict.fromkeys(("icebreaker", "hx8k-b-evn"), (1, 2, 4, 8, 16, 20, 32, 64))
 NAME = "serial samples"
 
 
