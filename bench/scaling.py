@@ -1,9 +1,10 @@
 """Measures what a core takes of an FPGA as elements are added: ``make scaling``.
 
-Builds cores of 1 to 64 elements, in dual-element meters (1: a single one), for a UP5K and an HX8K. It writes
-``boards/scaling.csv``, which the docs show, and ``boards/reach.csv``: how many elements the clocks are enough for. A
-design is all that it takes to run: a receiver of serial samples in place of a converter's, the core with every stage
-and indicator, the UART through which all records are read, and pins for the outputs of the first meter.
+Builds cores of 1 to 64 elements, in dual-element meters but for the smallest and the one of the most meters, for a UP5K
+and an HX8K. It writes ``boards/scaling.csv``, which the docs show, and ``boards/reach.csv``: how many elements the
+clocks are enough for. A design is all that it takes to run: a receiver of serial samples in place of a converter's, the
+core with every stage and indicator, the UART through which all records are read, and pins for the outputs of the first
+meter.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ from blondel.hdl.config import MeterConfig
 from blondel.hdl.items import sample_item
 from blondel.hdl.meter import frame_clocks
 from blondel.host.build import TimingError, TooLarge, TooSlow, build
+from blondel.host.cli.arguments import meters
 
 TABLE = Path(__file__).parent.parent / "boards" / "scaling.csv"
 REACH = TABLE.with_name("reach.csv")
 RATES = (4000, 8000, 16000, 32000)
-#: Elements by board; 20 are the most whose energy records the UP5K's block RAM holds, of dual-element meters.
-ELEMENTS = dict.fromkeys(("icebreaker", "hx8k-b-evn"), (1, 2, 4, 8, 16, 20, 32, 64))
+#: By board, as ``--meters`` says it; of dual-element meters ten are the most whose energy records the UP5K's block RAM
+#: holds.
+DUAL = ("1xS", "1xD", "2xD", "4xD", "8xD", "10xD", "16xD", "32xD")
+METERS = {"icebreaker": (*DUAL, "64xS"), "hx8k-b-evn": DUAL}
 NAME = "serial samples"
 
 
@@ -90,6 +94,8 @@ class Point:
     ----------
     device : str
         The FPGA.
+    meters : str
+        As ``--meters`` says it.
     elements : int
     lc, ram, spram, dsp : int
         Logic cells, block RAMs, large RAMs and multipliers.
@@ -102,6 +108,7 @@ class Point:
     """
 
     device: str
+    meters: str
     elements: int
     lc: int
     ram: int
@@ -112,45 +119,44 @@ class Point:
     frame_clocks: int
 
 
-def core(elements: int) -> MeterConfig:
-    """Return the configuration of so many elements in dual-element meters."""
-    return MeterConfig.for_model("MDNCT-2SC", meters=(2,) * (elements // 2) or (1,))
+def core(groups: str) -> MeterConfig:
+    """Return the configuration of meters."""
+    return MeterConfig.for_model("MDNCT-2SC", meters=meters(groups))
 
 
-def measure(design: tuple[str, int]) -> Point:
+def measure(design: tuple[str, str]) -> Point:
     """Build a core for a board's device, and return what it takes."""
-    name, elements = design
-    board = BOARDS[name]
+    name, groups = design
+    board, config = BOARDS[name], core(groups)
     pins = {wire: board.converters["ads131m"][wire] for wire in ("sclk", "cs", "din")}
     board = replace(board, converters={NAME: pins})
     FRONT_ENDS[NAME] = FRONT_END
     with tempfile.TemporaryDirectory() as directory:
         try:
-            report = build(core(elements), board, NAME, Path(directory))
+            report = build(config, board, NAME, Path(directory))
         except (TooSlow, TimingError) as error:
             report = error.report
         except TooLarge as error:
             used = {kind: count for kind, (count, _) in error.used.items()}
-            clocks = frame_clocks(core(elements), options_for(board, core(elements)))
+            clocks = frame_clocks(config, options_for(board, config))
             return Point(
-                board.device, elements, used["LC"], used["RAM"], used.get("SPRAM", 0), used.get("DSP", 0), False, None,
-                clocks,
+                board.device, groups, config.elements, used["LC"], used["RAM"], used.get("SPRAM", 0),
+                used.get("DSP", 0), False, None, clocks,
             )  # fmt: skip
     return Point(
-        board.device, elements, report.lc, report.ram, report.spram, report.dsp, True, report.fmax_mhz,
-        report.frame_clocks,
+        board.device, groups, config.elements, report.lc, report.ram, report.spram, report.dsp, True,
+        report.fmax_mhz, report.frame_clocks,
     )  # fmt: skip
 
 
 def reach(points: list[Point]) -> list[list[object]]:
     """Return, for each device: its slowest clock; elements that its clocks are enough for at each rate; that fit."""
     rows = []
-    for board in (BOARDS[name] for name in ELEMENTS):
+    for board in (BOARDS[name] for name in METERS):
         fitting = [point for point in points if point.device == board.device and point.fits]
         fmax = min(point.fmax_mhz for point in fitting)
-        clocks = {
-            elements: frame_clocks(core(elements), options_for(board, core(elements))) for elements in range(2, 65, 2)
-        }
+        cores = [core(f"{n}xD") for n in range(1, 33)]
+        clocks = {config.elements: frame_clocks(config, options_for(board, config)) for config in cores}
         by_rate = [max(n for n, taken in clocks.items() if taken * rate <= fmax * 1e6) for rate in RATES]
         rows.append([board.device, fmax, *by_rate, max(point.elements for point in fitting)])
     return rows
@@ -161,7 +167,7 @@ def read_table() -> list[Point]:
     with TABLE.open(newline="") as file:
         return [
             Point(
-                row["device"], *(int(row[name]) for name in ("elements", "lc", "ram", "spram", "dsp")),
+                row["device"], row["meters"], *(int(row[name]) for name in ("elements", "lc", "ram", "spram", "dsp")),
                 row["fits"] == "True", float(row["fmax_mhz"]) if row["fmax_mhz"] else None, int(row["frame_clocks"]),
             )
             for row in csv.DictReader(file)
@@ -178,21 +184,21 @@ def write(path: Path, head: list[str], rows: list) -> None:
 
 
 def main() -> None:
-    """Measure all, a board's (``scaling.py icebreaker``), or only print some of it (``scaling.py icebreaker 2 64``)."""
+    """Measure all, a board's (``scaling.py icebreaker``), or only print some (``… icebreaker 1xD 12xS,10xD``)."""
     if len(sys.argv) > 2:
-        for elements in map(int, sys.argv[2:]):
-            print(measure((sys.argv[1], elements)), flush=True)
+        for groups in sys.argv[2:]:
+            print(measure((sys.argv[1], groups)), flush=True)
         return
-    boards = sys.argv[1:] or list(ELEMENTS)
-    designs = [(board, elements) for board in boards for elements in ELEMENTS[board]]
+    boards = sys.argv[1:] or list(METERS)
+    designs = [(board, groups) for board in boards for groups in METERS[board]]
     devices = {BOARDS[board].device for board in boards}
-    points = [] if set(boards) == set(ELEMENTS) else [each for each in read_table() if each.device not in devices]
+    points = [] if set(boards) == set(METERS) else [each for each in read_table() if each.device not in devices]
     with multiprocessing.Pool() as pool:
         for point in pool.imap(measure, designs):
             points.append(point)
             print(*astuple(point), flush=True)
-    order = [BOARDS[board].device for board in ELEMENTS]
-    points.sort(key=lambda point: (order.index(point.device), point.elements))
+    order = [BOARDS[board].device for board in METERS]
+    points.sort(key=lambda point: order.index(point.device))
     write(TABLE, [f.name for f in fields(Point)], [astuple(point) for point in points])
     rates = [f"{rate / 1000:g} kHz" for rate in RATES]
     write(REACH, ["device", "fmax_mhz", *rates, "fit"], reach(points))

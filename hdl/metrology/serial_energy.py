@@ -210,8 +210,8 @@ class SerialEnergy(Energy):
     """:class:`Energy` with all words in one memory that has a single port, and one adder for all of them.
 
     Where many elements need more words than block RAM has, a UP5K's SPRAM has room. Each element's turn is a
-    program of :data:`PROGRAM`'s lines, one access and one sum each, which comes from block RAM: it takes three times
-    as many clocks, and fewer gates. The thresholds are constants.
+    program of :data:`PROGRAM`'s lines, one access and one sum each: it takes three times as many clocks, and fewer
+    gates. The thresholds are constants, and the program is gates too: with many meters block RAM is what lacks.
 
     Nothing is known of the memory at power-up, so the words are set to zero first, in 16 clocks for each
     element and each total; meanwhile items and accesses wait.
@@ -241,7 +241,7 @@ class SerialEnergy(Energy):
         width = max(config.accumulator_bits, config.register_bits)
         m.submodules.words = words = SinglePortMemory(width, 16 << turn.index_bits)
         m.submodules.program = program = Memory(
-            shape=LINE, depth=len(PROGRAM), init=assemble(PROGRAM), attrs={"ram_style": "block"}
+            shape=LINE, depth=len(PROGRAM), init=assemble(PROGRAM), attrs={"ram_style": "logic"}
         )
         fetch = program.read_port()
         now, number, following = fetch.data, Signal(range(len(PROGRAM))), Signal(range(len(PROGRAM)))

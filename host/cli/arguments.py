@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Commands", "Parser", "add_bits", "add_calibration", "add_command", "add_line", "add_meters", "add_model",
-    "add_samples", "add_seed", "argument", "board_named", "bounded", "names", "number", "numbers",
-    "one_of", "read_calibration", "whole", "with_calibration", "with_negatives",
+    "add_samples", "add_seed", "argument", "board_named", "bounded", "meters", "names", "number",
+    "numbers", "one_of", "read_calibration", "whole", "with_calibration", "with_negatives",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ def names(text: str) -> list[str]:
 
 
 @argument
-def _meters(text: str) -> tuple[int, ...]:
+def meters(text: str) -> tuple[int, ...]:
     """Return the elements of each meter: 12xS,10xD."""
     sizes: list[int] = []
     for part in text.split(","):
@@ -149,7 +149,7 @@ def board_named(text: str) -> Board:
 def add_meters(parser: argparse.ArgumentParser) -> None:
     """Add ``--meters``."""
     parser.add_argument(
-        "--meters", metavar="GROUPS", type=_meters, default=(),
+        "--meters", metavar="GROUPS", type=meters, default=(),
         help="several meters in one core: 12xS,10xD are 12 single- and 10 dual-element ones; default: the model's one",
     )  # fmt: skip
 
