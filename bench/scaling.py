@@ -27,7 +27,7 @@ from blondel.boards.top import FRONT_ENDS, FrontEnd, options_for
 from blondel.hdl.config import MeterConfig
 from blondel.hdl.items import sample_item
 from blondel.hdl.meter import frame_clocks
-from blondel.host.build import TimingError, TooLarge, TooSlow, build
+from blondel.host.build import TimingError, TooLarge, build
 from blondel.host.cli.arguments import meters
 
 TABLE = Path(__file__).parent.parent / "boards" / "scaling.csv"
@@ -104,7 +104,7 @@ class Point:
     fmax_mhz : float or None
         The fastest clock, where it fits.
     frame_clocks : int
-        Clocks of a frame, counted in a simulation; by the core's own formula where it does not fit.
+        Clocks of a frame.
     """
 
     device: str
@@ -129,12 +129,13 @@ def measure(design: tuple[str, str]) -> Point:
     name, groups = design
     board, config = BOARDS[name], core(groups)
     pins = {wire: board.converters["ads131m"][wire] for wire in ("sclk", "cs", "din")}
-    board = replace(board, converters={NAME: pins})
+    # With the pin's own clock: a PLL would take a few logic cells more, of those cores only that need it.
+    board = replace(board, converters={NAME: pins}, faster=())
     FRONT_ENDS[NAME] = FRONT_END
     with tempfile.TemporaryDirectory() as directory:
         try:
-            report = build(config, board, NAME, Path(directory))
-        except (TooSlow, TimingError) as error:
+            report = build(config, board, NAME, Path(directory), check_clock=False)
+        except TimingError as error:
             report = error.report
         except TooLarge as error:
             used = {kind: count for kind, (count, _) in error.used.items()}

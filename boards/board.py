@@ -48,6 +48,8 @@ class Board:
         As its maker calls it.
     platform : callable
         Makes its Amaranth platform.
+    faster : tuple of callable
+        Likewise with faster clocks, the slowest first: for cores that need more clocks.
     connectors : mapping of str to str
         What is printed at each connector in use, or what its maker calls it, by ``connector_number``.
     terminals : mapping of str to str
@@ -77,6 +79,7 @@ class Board:
     light_names: Mapping[str, str] = field(default_factory=dict)
     converters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     uart: Mapping[str, str] | None = None
+    faster: tuple[Callable[[], LatticeICE40Platform], ...] = ()
     programmers: tuple[tuple[str, ...], ...] = (("iceprog",), ("openFPGALoader", "-b", "ice40_generic"))
 
     @property

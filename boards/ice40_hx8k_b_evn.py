@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth_boards.ice40_hx8k_b_evn import ICE40HX8KBEVNPlatform
 
 from blondel.boards.board import Board
+from blondel.boards.pll import multiplied
 
 __all__ = ["BOARD"]
 
@@ -12,6 +13,7 @@ BOARD = Board(
     name="hx8k-b-evn",
     title="iCE40-HX8K-B-EVN",
     platform=ICE40HX8KBEVNPlatform,
+    faster=tuple(multiplied(ICE40HX8KBEVNPlatform, factor, at_pad=False) for factor in (2, 4)),
     connectors={"j_2": "J2"},
     terminals={
         "output_10": "j_2:9",

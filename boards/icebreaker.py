@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
 from blondel.boards.board import Board
+from blondel.boards.pll import multiplied
 
 __all__ = ["BOARD"]
 
@@ -12,6 +13,7 @@ BOARD = Board(
     name="icebreaker",
     title="iCEBreaker",
     platform=ICEBreakerPlatform,
+    faster=(multiplied(ICEBreakerPlatform, 2, at_pad=True),),
     connectors={"pmod_0": "PMOD1A", "pmod_1": "PMOD1B", "pmod_2": "PMOD2"},
     terminals={
         "output_10": "pmod_0:1",

@@ -14,10 +14,15 @@ class _Platform(UpduinoV3Platform):
     hfosc_div = 2
 
 
+class _Faster(UpduinoV3Platform):
+    hfosc_div = 1
+
+
 BOARD = Board(
     name="upduino-v3",
     title="UPduino v3",
     platform=_Platform,
+    faster=(_Faster,),
     connectors={"j_0": "JP5", "j_1": "JP6"},
     terminals={
         # The left row.

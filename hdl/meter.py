@@ -66,12 +66,13 @@ def frame_clocks(config: MeterConfig, options: Options = DEFAULT_OPTIONS) -> int
     """Return the clocks that the core takes for a frame where frames come without a pause.
 
     An element's way from the gain stage to the energy stage, which takes it, but at least its meter's turn at the
-    outputs: of several meters, the sum is an upper bound. With the serial multiplier an element's seven products, and
-    the clocks in which no stage asks. At a window's end a few more. The clock has to be at least as many times the
-    sample rate.
+    outputs: of several meters, the sum is an upper bound. With the serial multiplier an element's seven products, five
+    without indicators, and the clocks in which no stage asks. At a window's end a few more. The clock has to be at
+    least as many times the sample rate.
     """
     if options.serial_multiplier:
-        return config.elements * (7 * SerialMultiplier.latency_of(config) + 9)
+        products, others = (7, 9) if options.indicators else (5, 15)
+        return config.elements * (products * SerialMultiplier.latency_of(config) + others)
     if options.serial_energy:
         turns = [SerialEnergy.turn_clocks * elements + 1 for elements in config.meter_elements]
         return sum(max(turn, PulseOutputs.latency + 1) for turn in turns)

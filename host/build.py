@@ -6,7 +6,6 @@ import contextlib
 import errno
 import gc
 import json
-import math
 import os
 import re
 import shutil
@@ -22,19 +21,18 @@ from pathlib import Path
 
 from amaranth.build.run import BuildPlan
 from amaranth.hdl import UnusedElaboratable
-from amaranth.sim import Simulator
 
 from blondel.boards.board import Board
 from blondel.boards.top import FRONT_ENDS, Device, options_for
 from blondel.hdl.config import ConfigError, MeterConfig
 from blondel.hdl.frontend.playback import PlaybackLoad, PlaybackTables
-from blondel.hdl.meter import Meter, Options
+from blondel.hdl.meter import frame_clocks
 from blondel.hdl.verilog import use_builtin_yosys
 from blondel.host.files import OutputError, write_whole
 from blondel.host.words import count
 
 __all__ = [
-    "TOOLCHAINS", "BuildError", "BuildReport", "NotBuilt", "TimingError", "TooLarge", "TooSlow",
+    "TOOLCHAINS", "BuildError", "BuildReport", "NotBuilt", "TimingError", "TooLarge",
     "bitstream_path", "build",
     "program", "synthesis_settings",
 ]  # fmt: skip
@@ -48,8 +46,6 @@ TOOLCHAINS = {
 NO_COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2"
 #: What a whole bitstream begins with, after a comment, and ends with, before padding.
 SYNCHRONIZATION, WAKE_UP = bytes.fromhex("7eaa997e"), bytes.fromhex("0106")
-#: Frames of the core that are simulated to count the clocks that one takes.
-COUNTED_FRAMES = 8
 
 
 class NotBuilt(Exception):
@@ -70,23 +66,6 @@ class TooLarge(NotBuilt):
     def __init__(self, message: str, used: Mapping[str, tuple[int, int]]):
         super().__init__(message)
         self.used = used
-
-
-class TooSlow(NotBuilt):
-    """The clock is too slow for so many elements at this sample rate.
-
-    Parameters
-    ----------
-    report : BuildReport
-        Everything but a bitstream.
-    """
-
-    def __init__(self, report: BuildReport, sample_rate_hz: float):
-        super().__init__(
-            f"{report.board} has {report.frame_clocks_available} clocks for a frame at {sample_rate_hz:g} Hz; "
-            f"{report.model} takes {report.frame_clocks}"
-        )
-        self.report = report
 
 
 class BuildError(Exception):
@@ -234,40 +213,6 @@ def _environment(toolchain: str) -> dict[str, str]:
     return environment
 
 
-def frame_clocks(config: MeterConfig, options: Options) -> int:
-    """Return the clocks that the core takes for a frame, counted in a simulation that never waits for samples."""
-    meter = Meter(config, options)
-    ends = []
-    frames = 2 * COUNTED_FRAMES
-
-    async def feed(ctx):
-        ctx.set(meter.samples.valid, 1)
-        # More than are counted: towards the end there is less to do at a time.
-        for place in range((frames + 2) * config.channels):
-            data = place * 0x345678 % (1 << (config.sample_bits - 1))
-            last = (place + 1) % config.channels == 0
-            ctx.set(meter.samples.payload, {"data": data, "ok": 1, "last": last})
-            await ctx.tick().until(meter.samples.ready)
-        ctx.set(meter.samples.valid, 0)
-
-    async def count_clocks(ctx):
-        clock = 0
-        async for _, _, end in ctx.tick().sample(meter.frame):
-            clock += 1
-            if end:
-                ends.append(clock)
-            if len(ends) == frames:
-                break
-
-    simulator = Simulator(meter)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(feed)
-    simulator.add_testbench(count_clocks)
-    simulator.run()
-    # The first ones still find every stage empty.
-    return math.ceil((ends[-1] - ends[COUNTED_FRAMES - 1]) / COUNTED_FRAMES)
-
-
 # ---- the tools ----------------------------------------------------------------------------------------
 
 
@@ -386,6 +331,7 @@ def build(
     load: PlaybackLoad | None = None,
     without: Collection[str] = (),
     toolchain: str = "pypi",
+    check_clock: bool = True,
     progress: Callable[[str], object] = lambda step: None,
 ) -> BuildReport:
     """Build a bitstream.
@@ -395,7 +341,7 @@ def build(
     config : MeterConfig
         The meter.
     board : Board
-        Where it shall run.
+        Where it shall run. It gets the slowest of its clocks that is enough.
     front_end : str
         Of :data:`blondel.boards.top.FRONT_ENDS`.
     directory : Path
@@ -407,6 +353,8 @@ def build(
         Of :data:`blondel.boards.top.FEATURES`: what is left out.
     toolchain : str
         Of :data:`TOOLCHAINS`.
+    check_clock : bool
+        Whether to refuse what even the fastest clock is too slow for. Default true.
     progress : callable(str)
         Is told each step, again and again.
 
@@ -422,8 +370,14 @@ def build(
         The directory cannot be written, or the disk is full.
     """
     began = time.monotonic()
-    config = FRONT_ENDS[front_end].configure(config, board.clock_hz)
+    board, config, clocks = _clocked(board, config, front_end, without)
     _check_front_end(config, board, front_end)
+    clocks_available = int(board.clock_hz / config.sample_rate_hz)
+    if check_clock and clocks > clocks_available:
+        raise NotBuilt(
+            f"{board.name} has {clocks_available} clocks for a frame at {config.sample_rate_hz:g} Hz; {config.model} "
+            f"takes {clocks}"
+        )
     environment = _environment(toolchain)
     target = bitstream_path(config, board, front_end, directory)
     with _writing(directory):
@@ -447,7 +401,6 @@ def build(
             raise BuildError("the build failed: the bitstream is not whole")
         found = json.loads((folder / "report.json").read_text())
         verilog = (folder / "meter.debug.v").read_bytes()
-    progress("counting clocks")
     used = found["utilization"]
     fmax = min(clock["achieved"] for clock in found["fmax"].values())
     clock_mhz = board.clock_hz / 1e6
@@ -467,20 +420,31 @@ def build(
         timing_met=fmax >= clock_mhz,
         bitstream=str(target) if fmax >= clock_mhz else None,
         seconds=0.0,
-        frame_clocks=frame_clocks(config, options_for(board, config, without)),
-        frame_clocks_available=int(board.clock_hz / config.sample_rate_hz),
+        frame_clocks=clocks,
+        frame_clocks_available=clocks_available,
         pulse_s=_pulse_s(config, load) if front_end == "playback" else None,
         calibrated=bool(config.calibration),
     )
     report = replace(report, seconds=round(time.monotonic() - began, 1))
-    if report.frame_clocks > report.frame_clocks_available:
-        raise TooSlow(report, config.sample_rate_hz)
     write_whole(target.with_suffix(".v"), lambda file: file.write(verilog))
     write_whole(target.with_suffix(".txt"), lambda file: file.write(report.to_text().encode()))
     if not report.timing_met:
         raise TimingError(report)
     write_whole(target, lambda file: file.write(bitstream))
     return report
+
+
+def _clocked(
+    board: Board, config: MeterConfig, front_end: str, without: Collection[str]
+) -> tuple[Board, MeterConfig, int]:
+    """Return a board with its slowest clock that is enough, or its fastest; its configuration; a frame's clocks."""
+    for platform in (board.platform, *board.faster):
+        clocked = replace(board, platform=platform)
+        configured = FRONT_ENDS[front_end].configure(config, clocked.clock_hz)
+        clocks = frame_clocks(configured, options_for(clocked, configured, without))
+        if clocks * configured.sample_rate_hz <= clocked.clock_hz:
+            break
+    return clocked, configured, clocks
 
 
 def _pulse_s(config: MeterConfig, load: PlaybackLoad | None) -> float | None:

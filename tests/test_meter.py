@@ -24,6 +24,7 @@ from blondel.sim.source.mains import Mains
 from blondel.sim.source.service import Service
 
 SERIAL_ENERGY = Options(serial_energy=True)
+SMALLEST = Options(serial_multiplier=True, indicators=False, reached=(Block.ENERGY,))
 ENGINES = {
     "golden": GoldenMeter,
     "rtl": RtlMeter,
@@ -306,7 +307,7 @@ def test_the_serial_multiplier_makes_the_same_meter(elements):
 
 def test_without_indicators_all_else_is_the_same():
     frames, ok = busy_frames(BUSY, frames=2500)
-    golden, rtl = GoldenMeter(BUSY), RtlMeter(BUSY, Options(indicators=False, reached=(Block.ENERGY,)))
+    golden, rtl = GoldenMeter(BUSY), RtlMeter(BUSY, SMALLEST)
     expected, shown = golden.next(frames, ok), rtl.next(frames, ok)
     names = np.array(output_names(BUSY))
     watched = np.char.startswith(names[expected.output], ("voltage",)) | np.char.startswith(
@@ -324,10 +325,11 @@ def test_without_indicators_all_else_is_the_same():
     [
         (BUSY, DEFAULT_OPTIONS),
         (BUSY, Options(serial_multiplier=True)),
+        (BUSY, SMALLEST),
         (BUSY, SERIAL_ENERGY),
         (MIXED, SERIAL_ENERGY),
     ],
-    ids=["", "serial multiplier", "serial energy", "serial energy, several meters"],
+    ids=["", "serial multiplier", "serial multiplier, no indicators", "serial energy", "serial energy, several meters"],
 )
 def test_a_frame_takes_the_clocks_that_the_core_says(config, options):
     frames, _ = busy_frames(config, 1000)

@@ -12,6 +12,7 @@ from blondel.boards.top import FRONT_ENDS, Device, options_for
 from blondel.hdl.config import MeterConfig
 
 CLOCKS_HZ = {"icebreaker": 12e6, "upduino-v3": 12e6, "hx8k-b-evn": 12e6, "tinyfpga-bx": 16e6, "icestick": 12e6}
+FASTER_HZ = {"icebreaker": [24e6], "upduino-v3": [24e6], "hx8k-b-evn": [24e6, 48e6], "tinyfpga-bx": [], "icestick": []}
 DEVICES = {
     "icebreaker": "iCE40UP5K", "upduino-v3": "iCE40UP5K", "hx8k-b-evn": "iCE40HX8K", "tinyfpga-bx": "iCE40LP8K",
     "icestick": "iCE40HX1K",
@@ -29,6 +30,7 @@ def test_there_are_the_five():
 
 def test_clock_is_the_board_s(board):
     assert board.clock_hz == CLOCKS_HZ[board.name]
+    assert [platform().default_clk_frequency for platform in board.faster] == FASTER_HZ[board.name]
 
 
 def test_every_terminal_has_a_pin_and_every_light_a_terminal(board):

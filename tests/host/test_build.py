@@ -43,7 +43,7 @@ def plan():
     generate, known = build_module._plan, {}
 
     def plan(config, board, front_end, load, without):
-        key = (config, board.name, front_end, load, tuple(without))
+        key = (config, board.name, board.clock_hz, front_end, load, tuple(without))
         if key not in known:
             known[key] = generate(config, board, front_end, load, without)
         return known[key]
@@ -256,10 +256,22 @@ def test_interrupted_tools_are_stopped(tmp_path, tools):
 
 
 def test_too_few_clocks_are_said(capsys, tmp_path, tools, monkeypatch):
-    monkeypatch.setattr(build_module, "frame_clocks", lambda config, options: 1501)
+    monkeypatch.setattr(build_module, "frame_clocks", lambda config, options: 3001)
     err = refused(capsys, "build", *PLAYBACK, "-o", tmp_path / "out", "--toolchain", "native")
-    assert "icebreaker has 1500 clocks for a frame at 8000 Hz; MSNCT-1SC takes 1501" in err
-    assert built(tmp_path) == [f"{STEM}.log"]
+    assert "icebreaker has 3000 clocks for a frame at 8000 Hz; MSNCT-1SC takes 3001" in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("clocks", "clock_mhz"), [(1500, 12), (1501, 24)])
+def test_the_clock_is_as_fast_as_it_has_to_be(tmp_path, tools, monkeypatch, clocks, clock_mhz):
+    monkeypatch.setattr(build_module, "frame_clocks", lambda config, options: clocks)
+    tools(fmax=24.0)
+    report = build_module.build(
+        MeterConfig.for_model("MSNCT-1SC"), BOARDS["icebreaker"], "playback", tmp_path / "out", toolchain="native"
+    )
+    assert (report.clock_mhz, report.frame_clocks_available) == (clock_mhz, clock_mhz * 125)
+    verilog = (tmp_path / "out" / f"{STEM}.v").read_text()
+    assert ("SB_PLL40_PAD" in verilog) == (clock_mhz == 24)
 
 
 # ---- what is refused before -------------------------------------------------------------------------------
