@@ -181,22 +181,33 @@ def ct_circuit() -> plt.Figure:
     return figure
 
 
+def _rows(name: str) -> list[dict[str, str]]:
+    """Return the rows of a table that ``make scaling`` wrote."""
+    with (Path(__file__).parents[2] / "boards" / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def scaling() -> plt.Figure:
-    """Logic cells and clocks of a frame by elements, of the table that ``make scaling`` wrote."""
-    figure, (cells, clocks) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
-    with (Path(__file__).parents[2] / "boards" / "scaling.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    """What cores take by elements, and how many elements a device's clocks are enough for."""
+    figure, panels = plt.subplots(2, 2, figsize=(8, 6), layout="constrained")
+    (cells, memories), (clocks, reach) = panels
+    reaches = {row["device"]: row for row in _rows("reach.csv")}
     for device, color in (("iCE40UP5K", DELIVERED), ("iCE40HX8K", RECEIVED)):
         # One core of so many elements.
-        own = {int(row["elements"]): row for row in reversed(rows) if row["device"] == device}.values()
-        elements = [int(row["elements"]) for row in own]
-        for axes, key in ((cells, "lc"), (clocks, "frame_clocks")):
-            values = [int(row[key]) for row in own]
-            axes.plot(elements, values, color=color, linewidth=2, label=device)
-            faces = [color if row["fits"] == "True" else "white" for row in own]
-            axes.scatter(elements, values, s=28, color=faces, edgecolor=color, zorder=3)
-    cells.set(xlabel="elements", ylabel="logic cells", ylim=(0, None), xticks=[1, 8, 16, 32, 64])
-    clocks.set(xlabel="elements", ylabel="clocks of a frame", yscale="log", xticks=[1, 8, 16, 32, 64])
+        own = {int(row["elements"]): row for row in reversed(_rows("scaling.csv")) if row["device"] == device}
+        for axes, key in ((cells, "lc"), (memories, "ram"), (clocks, "frame_clocks")):
+            values = [int(row[key]) for row in own.values()]
+            axes.plot([*own], values, color=color, linewidth=2, label=device)
+            faces = [color if row["fits"] == "True" else "white" for row in own.values()]
+            axes.scatter([*own], values, s=28, color=faces, edgecolor=color, zorder=3)
+        by_rate = {name.removesuffix(" kHz"): int(value) for name, value in reaches[device].items() if "kHz" in name}
+        reach.plot(list(by_rate), list(by_rate.values()), "o-", color=color, linewidth=2, markersize=5)
+    for axes, label in ((cells, "logic cells"), (memories, "block RAMs"), (clocks, "clocks of a frame")):
+        axes.set(xlabel="elements", ylabel=label, xticks=[1, 8, 16, 32, 64])
+    for axes in (cells, memories):
+        axes.set_ylim(0, None)
+    clocks.set_yscale("log")
+    reach.set(xlabel="sample rate, kS/s", ylabel="elements that the clocks do", ylim=(0, 68), yticks=[8, 16, 32, 64])
     cells.legend(frameon=False, fontsize=8, loc="lower right")
     return figure
 
