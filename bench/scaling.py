@@ -120,8 +120,9 @@ class Point:
 
 
 def core(groups: str) -> MeterConfig:
-    """Return the configuration of meters."""
-    return MeterConfig.for_model("MDNCT-2SC", meters=meters(groups))
+    """Return the configuration of meters, as ``--meters`` says it; after an ``@``, the sample rate in Hz."""
+    groups, _, rate = groups.partition("@")
+    return MeterConfig.for_model("MDNCT-2SC", meters=meters(groups), sample_rate_hz=float(rate or 8000))
 
 
 def measure(design: tuple[str, str]) -> Point:
@@ -185,7 +186,7 @@ def write(path: Path, head: list[str], rows: list) -> None:
 
 
 def main() -> None:
-    """Measure all, a board's (``scaling.py icebreaker``), or only print some (``… icebreaker 1xD 12xS,10xD``)."""
+    """Measure all, a board's (``scaling.py icebreaker``), or only print some (``… icebreaker 1xD 20xD@16000``)."""
     if len(sys.argv) > 2:
         for groups in sys.argv[2:]:
             print(measure((sys.argv[1], groups)), flush=True)
