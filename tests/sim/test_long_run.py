@@ -187,3 +187,25 @@ def test_a_register_that_rolls_over_loses_nothing():
     net, delivered, received = energy_wh(config, after, before)
     assert (net[0], delivered[0]) == pytest.approx((12_000 * 20 / 3600,) * 2, rel=1e-3)
     assert received[0] == 0
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["delivered", "received"])
+def test_a_load_below_the_gate_leaves_nothing_in_hours_and_one_above_it_all(sign):
+    gate = sign * CONFIG.no_load_watts / CONFIG.line.v_nominal
+    run = LongRun(CONFIG, bench(0.9 * gate, 1.1 * gate), settle_s=10, seconds=2 * 3600)
+    below, above = finished(run)["elements"]
+    assert below["delivered_wh"] == below["received_wh"] == 0
+    metered, other = ("delivered_wh", "received_wh") if sign > 0 else ("received_wh", "delivered_wh")
+    assert above[metered] == pytest.approx(1.1 * 2 * CONFIG.no_load_watts, rel=2e-4)
+    assert above[other] == 0
+
+
+def test_more_than_the_class_amps_for_hours_loses_no_pulse():
+    amps = 1.2 * CONFIG.class_amps
+    run = LongRun(CONFIG, bench(amps, amps), settle_s=0, seconds=2 * 3600 + 1)
+    figures = finished(run)
+    assert figures["flags"]["overrange"] == [True, True]
+    assert figures["delivered_wh"] == pytest.approx(2 * 120 * amps * (2 + 1 / 3600), rel=1e-6)
+    tens = int(figures["delivered_wh"] / 10)
+    assert figures["pulses"] == {"10": tens, "100": tens // 10, "1000": tens // 100}
+    assert figures["counts"] == tens // 10
